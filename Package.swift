@@ -1,0 +1,124 @@
+// swift-tools-version: 6.2
+// The house of floors: a target may import only what stands above it in this file. See docs/design.md.
+import PackageDescription
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
+    .target(name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", exclude: ["README.md"], swiftSettings: strict)
+}
+
+/// Goldens and fixtures are read from their place in the tree, so no test target copies them.
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .testTarget(name: "\(name)Tests", dependencies: dependencies, exclude: ["README.md"], swiftSettings: strict)
+}
+
+let floor1: [Target] = [
+    .systemLibrary(name: "CLibTorch", pkgConfig: "collafuse-libtorch"),
+    .systemLibrary(name: "CZeroMQ", pkgConfig: "libzmq", providers: [.apt(["libzmq3-dev"])]),
+    .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
+    .target(name: "CTorch", dependencies: ["CLibTorch"], exclude: ["README.md"]),
+    room("Safetensors"),
+    room("Torch", ["CTorch", "Safetensors"]),
+    room("ZeroMQ", ["CZeroMQ"]),
+    room("Sodium", ["CSodium"]),
+    room("Images", ["CPNG", "CJPEG", "Safetensors"]),
+    room("Topology", [yams]),
+    room("Observability", [logging]),
+]
+
+let floor2: [Target] = [
+    room("Chain"),
+    .target(name: "Wire", dependencies: ["Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
+    room("Trust", ["Wire", "Sodium", protobuf]),
+    room("Sealing", ["Wire", "Trust", "Sodium"]),
+    room("Diffusion", ["Chain", "Torch", "Safetensors"]),
+]
+
+let floor3: [Target] = [
+    room("Exchange", ["Wire", collections]),
+    room("Fabric", ["Exchange", "Wire", "ZeroMQ", logging]),
+]
+
+let floor4: [Target] = [
+    room("Broker", ["Exchange", "Fabric", "Trust", "Wire", "Observability", logging, lifecycle]),
+    room(
+        "Worker",
+        ["Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium", "Observability", logging, lifecycle]),
+    room(
+        "CollaFuseClient",
+        ["Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium", "Images", logging],
+        path: "Sources/Client"),
+    room("Evaluation", ["Chain", "Diffusion", "Torch", "Safetensors", "Images"]),
+]
+
+let floor5: [Target] = [
+    .executableTarget(
+        name: "collafuse",
+        dependencies: ["Broker", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle],
+        exclude: ["README.md"], swiftSettings: strict),
+    .executableTarget(
+        name: "collafuse-compute",
+        dependencies: [
+            "Worker", "CollaFuseClient", "Evaluation", "Diffusion", "Images", "Trust", "Observability", "Wire", "Chain", "Torch",
+            "Safetensors", arguments, logging, lifecycle,
+        ],
+        exclude: ["README.md"], swiftSettings: strict),
+]
+
+let testTargets: [Target] = [
+    tests("Safetensors", ["Safetensors"]),
+    tests("Torch", ["Torch", "Safetensors"]),
+    tests("ZeroMQ", ["ZeroMQ", "Sodium"]),
+    tests("Sodium", ["Sodium"]),
+    tests("Images", ["Images", "Safetensors"]),
+    tests("Topology", ["Topology"]),
+    tests("Chain", ["Chain"]),
+    tests("Wire", ["Wire", "Chain"]),
+    tests("Trust", ["Trust", "Wire", "Sodium"]),
+    tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium"]),
+    tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
+    tests("Exchange", ["Exchange", "Wire"]),
+    tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium"]),
+    tests("Broker", ["Broker", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ"]),
+    tests("Worker", ["Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium"]),
+    tests(
+        "Client",
+        ["CollaFuseClient", "Broker", "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium", "Images"]),
+    tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
+    tests("Command", ["Safetensors", "Images"]),
+]
+
+let package = Package(
+    name: "collafuse",
+    platforms: [.macOS(.v15)],
+    products: [
+        .library(name: "CollaFuseClient", targets: ["CollaFuseClient"]),
+        .executable(name: "collafuse", targets: ["collafuse"]),
+        .executable(name: "collafuse-compute", targets: ["collafuse-compute"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: floor1 + floor2 + floor3 + floor4 + floor5 + testTargets,
+    swiftLanguageModes: [.v6],
+    cxxLanguageStandard: .cxx20
+)

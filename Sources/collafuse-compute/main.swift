@@ -1,0 +1,1 @@
+print("collafuse-compute")
