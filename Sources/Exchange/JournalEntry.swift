@@ -1,0 +1,14 @@
+package import Wire
+
+/// A change of what the broker must remember over a restart. The entries in their order are the truth; the broker's
+/// state is what they add up to.
+package enum JournalEntry: Sendable {
+    case accepted(JobKey, envelope: [UInt8], sealed: [UInt8])
+    case attempted(JobKey, attempt: UInt32)
+    case finished(JobKey, header: [UInt8], sealed: [UInt8])
+    case acknowledged(JobKey)
+    /// Over without a result: cancelled, expired, a dead letter.
+    case ended(JobKey, code: WireCode)
+    /// The tombstone is not needed any more.
+    case forgotten(JobKey)
+}
