@@ -2,11 +2,12 @@
 // The house of floors: a target may import only what stands above it in this file. See docs/design.md.
 import PackageDescription
 
-let strict: [SwiftSetting] = [
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-]
+let strict: [SwiftSetting] =
+    [
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+    ] + (Context.environment["COLLAFUSE_STRICT"] == nil ? [] : [.treatAllWarnings(as: .error)])
 
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
@@ -16,7 +17,9 @@ let collections: Target.Dependency = .product(name: "DequeModule", package: "swi
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
-    .target(name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", exclude: ["README.md"], swiftSettings: strict)
+    .target(
+        name: name, dependencies: dependencies, path: path ?? "Sources/\(name)", exclude: ["README.md"],
+        swiftSettings: strict)
 }
 
 /// Goldens and fixtures are read from their place in the tree, so no test target copies them.
@@ -42,7 +45,9 @@ let floor1: [Target] = [
 
 let floor2: [Target] = [
     room("Chain"),
-    .target(name: "Wire", dependencies: ["Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
+    .target(
+        name: "Wire", dependencies: ["Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"],
+        swiftSettings: strict),
     room("Trust", ["Wire", "Sodium", protobuf]),
     room("Sealing", ["Wire", "Trust", "Sodium"]),
     room("Diffusion", ["Chain", "Torch", "Safetensors"]),
@@ -57,10 +62,16 @@ let floor4: [Target] = [
     room("Broker", ["Exchange", "Fabric", "Trust", "Wire", "Observability", logging, lifecycle]),
     room(
         "Worker",
-        ["Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium", "Observability", logging, lifecycle]),
+        [
+            "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
+            "Observability", logging, lifecycle,
+        ]),
     room(
         "CollaFuseClient",
-        ["Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium", "Images", logging],
+        [
+            "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
+            "Images", logging,
+        ],
         path: "Sources/Client"),
     room("Evaluation", ["Chain", "Diffusion", "Torch", "Safetensors", "Images"]),
 ]
@@ -73,7 +84,8 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse-compute",
         dependencies: [
-            "Worker", "CollaFuseClient", "Evaluation", "Diffusion", "Images", "Trust", "Observability", "Wire", "Chain", "Torch",
+            "Worker", "CollaFuseClient", "Evaluation", "Diffusion", "Images", "Trust", "Observability", "Wire", "Chain",
+            "Torch",
             "Safetensors", arguments, logging, lifecycle,
         ],
         exclude: ["README.md"], swiftSettings: strict),
@@ -94,10 +106,15 @@ let testTargets: [Target] = [
     tests("Exchange", ["Exchange", "Wire"]),
     tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium"]),
     tests("Broker", ["Broker", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ"]),
-    tests("Worker", ["Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium"]),
+    tests(
+        "Worker",
+        ["Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium"]),
     tests(
         "Client",
-        ["CollaFuseClient", "Broker", "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium", "Images"]),
+        [
+            "CollaFuseClient", "Broker", "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion",
+            "Torch", "Safetensors", "Sodium", "Images",
+        ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Command", ["Safetensors", "Images"]),
 ]

@@ -1,5 +1,6 @@
-package import struct Foundation.Data
 internal import SwiftProtobuf
+
+internal import struct Foundation.Data
 
 /// A job's envelope: the fields, checked, beside the very bytes that travelled.
 ///

@@ -1,5 +1,6 @@
-package import struct Foundation.Data
 package import SwiftProtobuf
+
+package import struct Foundation.Data
 
 /// One multipart message, without the routing id: a control frame and up to three more.
 package struct Frames: Sendable {
@@ -23,15 +24,19 @@ package struct Frames: Sendable {
         guard let first = parts.first, parts.count <= Self.maximumCount else {
             throw WireError(.malformed, "a message has 1 to \(Self.maximumCount) frames, not \(parts.count)")
         }
-        guard first.count <= Self.maximumControlLength else { throw WireError(.outOfRange, "the control frame is too long") }
+        guard first.count <= Self.maximumControlLength else {
+            throw WireError(.outOfRange, "the control frame is too long")
+        }
         control = try WireControl(decoding: first, as: "control frame")
         guard control.version == 1 else {
-            throw WireError(.unsupportedVersion, "protocol version \(control.version) is not known here; this side speaks 1")
+            throw WireError(
+                .unsupportedVersion, "protocol version \(control.version) is not known here; this side speaks 1")
         }
         attachments = Array(parts.dropFirst())
         guard let body = control.body else { throw WireError(.missingField, "the control frame is empty") }
         guard body.attachmentCounts.contains(attachments.count) else {
-            throw WireError(.malformed, "a message of this kind has not \(attachments.count) frames after the control frame")
+            throw WireError(
+                .malformed, "a message of this kind has not \(attachments.count) frames after the control frame")
         }
     }
 
@@ -83,7 +88,8 @@ extension Identifier {
 extension Fence {
     package init(_ message: WireFence) throws(WireError) {
         self.init(
-            broker: try BrokerID(field: message.brokerID, "broker_id"), bootEpoch: message.bootEpoch, attempt: message.attempt)
+            broker: try BrokerID(field: message.brokerID, "broker_id"), bootEpoch: message.bootEpoch,
+            attempt: message.attempt)
     }
 
     package var message: WireFence {

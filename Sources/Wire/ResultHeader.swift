@@ -1,5 +1,6 @@
-package import struct Foundation.Data
 internal import SwiftProtobuf
+
+internal import struct Foundation.Data
 
 /// The header of a result: the fields, checked, beside the very bytes that travelled.
 package struct ResultHeader: Hashable, Sendable {

@@ -1,0 +1,40 @@
+# The two commands: make demo, make test. Both set themselves up and can be run again at once.
+
+SWIFT ?= swift
+SOURCES := Package.swift Sources Tests
+ifdef COLLAFUSE_PC_DIR
+export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
+endif
+
+.PHONY: help demo test build setup format lint clean
+
+help:
+	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
+	@echo "make test    build and run all tests"
+	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
+	@echo "make setup   system packages and libtorch only"
+	@echo "make format  lay the sources out; make lint checks that they are"
+	@echo "make clean   remove what was built and made (.build, out); the fetched libtorch stays"
+
+demo: build
+	.build/release/collafuse up topology/quickstart.yaml
+
+test: setup
+	ops/test-setup
+	$(SWIFT) build --build-tests
+	$(SWIFT) test --skip-build
+
+build: setup
+	$(SWIFT) build -c release
+
+setup:
+	@ops/setup
+
+format:
+	$(SWIFT) format --in-place --parallel --recursive $(SOURCES)
+
+lint:
+	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
+
+clean:
+	rm -rf .build out
