@@ -94,7 +94,7 @@ let floor5: [Target] = [
 let testTargets: [Target] = [
     tests("Safetensors", ["Safetensors"]),
     tests("Torch", ["Torch", "Safetensors"]),
-    tests("ZeroMQ", ["ZeroMQ", "Sodium"]),
+    tests("ZeroMQ", ["ZeroMQ", "CZeroMQ", "Sodium"]),
     tests("Sodium", ["Sodium"]),
     tests("Images", ["Images", "Safetensors"]),
     tests("Topology", ["Topology"]),
