@@ -12,7 +12,8 @@ package final class Context: Sendable {
     package init(ioThreads: Int32 = 1, maximumSockets: Int32 = 1023) throws(ZeroMQError) {
         guard let handle = zmq_ctx_new() else { throw .last(doing: "open a ZeroMQ context") }
         self.handle = handle
-        guard zmq_ctx_set(handle, ZMQ_IO_THREADS, ioThreads) == 0, zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, maximumSockets) == 0
+        guard zmq_ctx_set(handle, ZMQ_IO_THREADS, ioThreads) == 0,
+            zmq_ctx_set(handle, ZMQ_MAX_SOCKETS, maximumSockets) == 0
         else { throw .last(doing: "set up a ZeroMQ context") }
     }
 

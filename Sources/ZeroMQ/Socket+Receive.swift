@@ -55,7 +55,8 @@ extension Socket {
         var refusal: Reception.Refusal?
         if kind == .router {
             guard try receivePart() else { return .nothing }
-            incoming.route = RoutingID(UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)))
+            incoming.route = RoutingID(
+                UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)))
             if incoming.route == nil { refusal = .chosenIdentity }
             guard endPart() else { return .refused(.unfinished, incoming.route) }
         }
@@ -70,10 +71,11 @@ extension Socket {
             if incoming.parts.count == limits.parts { refusal = refusal ?? .tooManyParts }
             if bytes > limits.bytes { refusal = refusal ?? .tooManyBytes }
             if refusal == nil {
-                incoming.parts.append([UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-                    if let target = buffer.baseAddress { memcpy(target, zmq_msg_data(message), count) }
-                    initialized = count
-                })
+                incoming.parts.append(
+                    [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                        if let target = buffer.baseAddress { memcpy(target, zmq_msg_data(message), count) }
+                        initialized = count
+                    })
             }
             // The routing id has no metadata of its own, and right after a connect another's: ask a frame that travelled.
             if zmq_msg_more(message) == 0, let name = zmq_msg_gets(message, "User-Id") {

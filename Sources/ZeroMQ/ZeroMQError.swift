@@ -28,13 +28,19 @@ package struct ZeroMQError: Error, Hashable, CustomStringConvertible {
     init(errno: Int32, doing what: String) {
         switch errno {
         case EADDRINUSE:
-            self.init(.addressInUse, "\(what): the address is in use; stop the process that listens there or take another port")
+            self.init(
+                .addressInUse,
+                "\(what): the address is in use; stop the process that listens there or take another port")
         case EADDRNOTAVAIL, ENODEV:
-            self.init(.addressNotAvailable, "\(what): this machine has no such address or interface; check the host part")
+            self.init(
+                .addressNotAvailable, "\(what): this machine has no such address or interface; check the host part")
         case EACCES, EPERM:
-            self.init(.permissionDenied, "\(what): not permitted; ports below 1024 need a right of their own, take a higher one")
+            self.init(
+                .permissionDenied,
+                "\(what): not permitted; ports below 1024 need a right of their own, take a higher one")
         case EINVAL:
-            self.init(.badEndpoint, "\(what): not a valid endpoint or value; an endpoint looks like tcp://127.0.0.1:5555")
+            self.init(
+                .badEndpoint, "\(what): not a valid endpoint or value; an endpoint looks like tcp://127.0.0.1:5555")
         case EPROTONOSUPPORT, ENOCOMPATPROTO:
             self.init(.unsupported, "\(what): this transport is not supported; use tcp://")
         case EMFILE, ENFILE:

@@ -101,6 +101,8 @@ import Testing
         }
         #expect(try asker.send([[], version, [1], [], [], [], curve, key]) == .sent)
         #expect(try authenticator.serve { _ in true }.isEmpty)
-        #expect(try receive(asker).map { $0.parts.count } == nil)  // seven parts: more than the test's own limit
+        let answer = try #require(try receive(asker)).parts
+        #expect(answer.dropFirst(2).prefix(2).map { $0 } == [[1], Array("200".utf8)])
+        #expect(answer[5] == Array(String(repeating: "07", count: 32).utf8))
     }
 }

@@ -83,7 +83,7 @@ final class Server {
 func receive(_ socket: Socket, within seconds: Double = 5) throws -> Incoming? {
     let end = Date().addingTimeInterval(seconds)
     while Date() < end {
-        if case .message(let message) = try socket.receive(limits) { return message }
+        if case .message(let message) = try socket.receive(ReceiveLimits(parts: 8, bytes: 4 << 20)) { return message }
         usleep(2000)
     }
     return nil

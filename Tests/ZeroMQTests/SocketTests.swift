@@ -159,7 +159,8 @@ import Testing
         #expect(inUse?.message.contains(endpoint) == true)
         #expect(#expect(throws: ZeroMQError.self) { try second.bind("nonsense") }?.code == .badEndpoint)
         #expect(#expect(throws: ZeroMQError.self) { try second.bind("carrier://pigeon") }?.code == .unsupported)
-        #expect(#expect(throws: ZeroMQError.self) { try second.bind("tcp://203.0.113.7:80") }?.code == .addressNotAvailable)
+        #expect(
+            #expect(throws: ZeroMQError.self) { try second.bind("tcp://203.0.113.7:80") }?.code == .addressNotAvailable)
         #expect(#expect(throws: ZeroMQError.self) { try second.set(ZMQ_CURVE_PUBLICKEY, [1, 2]) }?.code == .badOption)
     }
 
