@@ -1,0 +1,66 @@
+internal import Foundation
+
+/// How the timesteps of a shortened chain are spread over it (Lin et al. 2023, Table 2; diffusers' `timestep_spacing`).
+///
+/// diffusers counts from its own T and to its own end; here every list begins exactly where the sample stands (x taken for
+/// noisier or cleaner than it is would be denoised wrongly) and ends exactly at the cut, or at 0.
+package enum TimestepSpacing: String, Hashable, Sendable, CaseIterable {
+    /// Multiples of (start − end) div steps, counted from end + 1; the highest is raised to the start.
+    case leading
+    /// Equal distances between start and end + 1.
+    case linspace
+    /// Equal distances between start and end, rounded.
+    case trailing
+}
+
+/// The timesteps that a sample goes through: strictly falling, each step a call of the network at the higher of its two ends.
+///
+///     try TimestepList(from: 1000, to: 500, steps: 4)     // 1000, 875, 750, 625, 500
+package struct TimestepList: Hashable, Sendable {
+    /// From where the sample stands to where it is wanted: `steps` + 1 numbers.
+    package let timesteps: [Int]
+
+    package var start: Int { timesteps[0] }
+    package var end: Int { timesteps[timesteps.count - 1] }
+    /// How often the network is called.
+    package var steps: Int { timesteps.count - 1 }
+
+    /// A list from elsewhere.
+    ///
+    /// - Throws: `badTimesteps` unless it has two or more timesteps, falls strictly and stays in 0…T.
+    package init(_ timesteps: [Int], on schedule: Schedule) throws(ChainError) {
+        guard timesteps.count >= 2, timesteps[0] <= schedule.timesteps, timesteps[timesteps.count - 1] >= 0,
+            zip(timesteps, timesteps.dropFirst()).allSatisfy({ $0 > $1 })
+        else {
+            throw ChainError(
+                .badTimesteps, "timesteps must fall strictly, be two or more, and lie in 0…\(schedule.timesteps)")
+        }
+        self.timesteps = timesteps
+    }
+
+    /// - Throws: `badTimesteps` unless 0 ≤ end < start and 1 ≤ steps ≤ start − end.
+    package init(
+        from start: Int, to end: Int, steps: Int, spacing: TimestepSpacing = .trailing
+    ) throws(ChainError) {
+        guard 0 <= end, end < start, (1...(start - end)).contains(steps) else {
+            throw ChainError(
+                .badTimesteps,
+                "\(steps) steps do not fit between timestep \(start) and \(end): ask for 1 to \(max(1, start - end))")
+        }
+        let length = Double(start - end)
+        switch spacing {
+        case .leading:
+            let stride = (start - end) / steps
+            timesteps = [start] + (0..<steps - 1).reversed().map { end + 1 + $0 * stride } + [end]
+        case .linspace:
+            let gap = (length - 1) / Double(max(1, steps - 1))
+            timesteps =
+                [start] + (0..<steps - 1).reversed().map { end + 1 + Int((Double($0) * gap).rounded(.toNearestOrEven)) }
+                + [end]
+        case .trailing:
+            timesteps = (0...steps).map { step in
+                Int((Double(start) - Double(step) * length / Double(steps)).rounded(.toNearestOrEven))
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import Chain
+import Foundation
+import Testing
+
+struct SamplerTests {
+    @Test func listsAgreeWithDiffusers() throws {
+        for golden in try Golden.load().timesteps {
+            let spacing = try #require(TimestepSpacing(rawValue: golden.spacing))
+            let ours = try TimestepList(from: 1000, to: 0, steps: golden.steps, spacing: spacing).timesteps
+            // Ours is one more than theirs, and ends at the image; leading starts at T, where theirs starts lower.
+            let theirs = golden.timesteps.map { $0 + 1 }
+            let from = spacing == .leading ? 1 : 0
+            #expect(
+                Array(ours.dropFirst(from)) == Array(theirs.dropFirst(from)) + [0], "\(golden.spacing) \(golden.steps)")
+            #expect(ours[0] == 1000)
+        }
+    }
+
+    @Test(arguments: TimestepSpacing.allCases, [(1000, 500), (500, 0), (900, 137), (17, 3), (2, 0)])
+    func anyPartOfTheChainBeginsAndEndsExactly(spacing: TimestepSpacing, part: (start: Int, end: Int)) throws {
+        for steps in 1...min(60, part.start - part.end) {
+            let list = try TimestepList(from: part.start, to: part.end, steps: steps, spacing: spacing)
+            #expect(list.start == part.start && list.end == part.end && list.steps == steps)
+            // The checking initialiser agrees that it falls strictly.
+            _ = try TimestepList(list.timesteps, on: Schedule(.cosine(), timesteps: 1000))
+        }
+    }
+
+    @Test(arguments: [[500], [], [500, 500], [500, 600], [1001, 0], [3, -1]])
+    func refusesListsThatAreNone(timesteps: [Int]) throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000)
+        #expect { try TimestepList(timesteps, on: schedule) } throws: { ($0 as? ChainError)?.code == .badTimesteps }
+    }
+
+    @Test func refusesMoreStepsThanTimesteps() {
+        #expect { try TimestepList(from: 10, to: 5, steps: 6) } throws: { ($0 as? ChainError)?.code == .badTimesteps }
+        #expect { try TimestepList(from: 5, to: 5, steps: 1) } throws: { ($0 as? ChainError)?.code == .badTimesteps }
+    }
+
+    @Test func singleStepsAgreeWithDiffusers() throws {
+        let kinds = ["linear": Schedule.Kind.linear(), "squaredcos_cap_v2": .cosine()]
+        let steps = try Golden.load().steps
+        #expect(steps.count > 200)
+        for step in steps {
+            let schedule = try Schedule(try #require(kinds[step.schedule]), timesteps: 1000)
+            let prediction = try #require(Prediction(rawValue: step.prediction))
+            let sampler: Sampler = step.sampler == "ddpm" ? .ddpm : .ddim(eta: step.eta)
+            let said = prediction.coefficients(at: step.t, on: schedule)
+            let move = sampler.step(from: step.t, to: step.s, on: schedule)
+            for i in step.x.indices {
+                var image = said.imageFromX * step.x[i] + said.imageFromOutput * step.output[i]
+                if step.clip { image = min(1, max(-1, image)) }
+                let noise = said.noiseFromX * step.x[i] + said.noiseFromOutput * step.output[i]
+                let moved = move.x * step.x[i] + move.image * image + move.prediction * noise + move.noise * step.z[i]
+                #expect(
+                    abs(moved - step.result[i]) < 1e-8 * max(1, abs(step.result[i])),
+                    "\(step.sampler) η \(step.eta) \(step.schedule) \(step.prediction) \(step.t) → \(step.s)")
+            }
+        }
+    }
+
+    /// Bayes' rule summed over a grid of x_s knows nothing of the closed form.
+    @Test func posteriorAgreesWithBayesByBruteForce() throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000)
+        for (s, t) in [(499, 500), (300, 700), (10, 11), (900, 1000)] {
+            let image = 0.4
+            let x = schedule.alphaBar(t).squareRoot() * image - 0.8 * schedule.noiseShare(t).squareRoot()
+            let mean = schedule.alphaBar(s).squareRoot() * image, variance = schedule.noiseShare(s)
+            let ratio = schedule.alphaBar(t) / schedule.alphaBar(s)
+            var mass = 0.0, first = 0.0, second = 0.0
+            // x_s given x_0, times x_t given x_s, normalised by summing.
+            let width = 14 * variance.squareRoot(), count = 200_000
+            for index in 0...count {
+                let value = mean - width / 2 + width * Double(index) / Double(count)
+                let prior = (value - mean) * (value - mean) / variance
+                let miss = x - ratio.squareRoot() * value
+                let weight = exp(-0.5 * (prior + miss * miss / (1 - ratio)))
+                mass += weight
+                first += weight * value
+                second += weight * value * value
+            }
+            let bruteMean = first / mass, bruteVariance = second / mass - bruteMean * bruteMean
+            let posterior = Posterior(of: s, given: t, on: schedule)
+            #expect(abs(posterior.meanFromX * x + posterior.meanFromImage * image - bruteMean) < 1e-6, "\(t) → \(s)")
+            #expect(relativeError(posterior.variance, bruteVariance) < 1e-5, "\(t) → \(s)")
+        }
+    }
+
+    @Test func ddimWithFullNoiseIsDDPM() throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000)
+        for (s, t) in [(499, 500), (200, 700), (0, 1), (0, 300)] {
+            let ddim = Sampler.ddim(eta: 1).step(from: t, to: s, on: schedule)
+            let ddpm = Sampler.ddpm.step(from: t, to: s, on: schedule)
+            // With ε̂ = (x_t − √ᾱ·x̂_0)/√(1−ᾱ), unclipped.
+            let noise = schedule.noiseShare(t).squareRoot(), signal = schedule.alphaBar(t).squareRoot()
+            #expect(abs(ddim.prediction / noise - ddpm.x) < 1e-12)
+            #expect(abs(ddim.image - ddim.prediction * signal / noise - ddpm.image) < 1e-12)
+            #expect(abs(ddim.noise - ddpm.noise) < 1e-12)
+        }
+    }
+
+    /// A Gaussian x_0 has a known denoiser, so each x_s must keep the known variance, whatever the stride.
+    @Test(arguments: [Sampler.ddpm, .ddim(eta: 0), .ddim(eta: 0.5), .ddim(eta: 1)])
+    func aWholeTrajectoryReachesTheKnownDistribution(sampler: Sampler) throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000)
+        let mean = 0.3, variance = 0.09
+        for cut in [500, 200, 0] {
+            let list = try TimestepList(from: 1000, to: cut, steps: 1000 - cut)
+            var m = 0.0, v = 1.0  // of x_T
+            for (t, s) in zip(list.timesteps, list.timesteps.dropFirst()) {
+                // E[x_0 | x_t] is affine in x_t, and with it the whole step: the moments follow exactly.
+                let bar = schedule.alphaBar(t), noise = schedule.noiseShare(t)
+                let gain = bar.squareRoot() * variance / (bar * variance + noise)
+                let offset = mean - gain * bar.squareRoot() * mean
+                let step = sampler.step(from: t, to: s, on: schedule)
+                let noiseGain = (1 - bar.squareRoot() * gain) / noise.squareRoot()
+                let slope = step.x + step.image * gain + step.prediction * noiseGain
+                let constant = step.image * offset - step.prediction * bar.squareRoot() * offset / noise.squareRoot()
+                m = slope * m + constant
+                v = slope * slope * v + step.noise * step.noise
+            }
+            let bar = schedule.alphaBar(cut)
+            #expect(abs(m - bar.squareRoot() * mean) < 0.01, "cut \(cut)")
+            #expect(relativeError(v, bar * variance + schedule.noiseShare(cut)) < 0.05, "cut \(cut)")
+        }
+    }
+
+    @Test func predictionsTellTheSame() throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000)
+        let image = 0.6, noise = -1.3
+        for t in [1, 300, 999] {
+            let a = schedule.alphaBar(t).squareRoot(), b = schedule.noiseShare(t).squareRoot()
+            let x = a * image + b * noise
+            for (prediction, output) in [(Prediction.epsilon, noise), (.v, a * noise - b * image), (.sample, image)] {
+                let said = prediction.coefficients(at: t, on: schedule)
+                #expect(abs(said.imageFromX * x + said.imageFromOutput * output - image) < 1e-9)
+                #expect(abs(said.noiseFromX * x + said.noiseFromOutput * output - noise) < 1e-9)
+            }
+        }
+    }
+
+    @Test func etaIsChecked() {
+        for eta in [-0.1, 1.1, .nan] {
+            #expect { try Sampler.ddim(eta: eta).check() } throws: { ($0 as? ChainError)?.code == .badSampler }
+        }
+    }
+}
