@@ -34,6 +34,7 @@ let floor1: [Target] = [
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
     .target(name: "CTorch", dependencies: ["CLibTorch"], exclude: ["README.md"]),
+    room("Disk"),
     room("Safetensors"),
     room("Torch", ["CTorch", "Safetensors"]),
     room("ZeroMQ", ["CZeroMQ"]),
@@ -92,6 +93,7 @@ let floor5: [Target] = [
 ]
 
 let testTargets: [Target] = [
+    tests("Disk", ["Disk"]),
     tests("Safetensors", ["Safetensors"]),
     tests("Torch", ["Torch", "Safetensors"]),
     tests("ZeroMQ", ["ZeroMQ", "CZeroMQ", "Sodium"]),
