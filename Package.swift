@@ -49,7 +49,7 @@ let floor2: [Target] = [
     .target(
         name: "Wire", dependencies: ["Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"],
         swiftSettings: strict),
-    room("Trust", ["Wire", "Sodium", protobuf]),
+    .target(name: "Trust", dependencies: ["Wire", "Sodium", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
     room("Sealing", ["Wire", "Trust", "Sodium"]),
     room("Diffusion", ["Chain", "Torch", "Safetensors"]),
 ]
