@@ -1,7 +1,8 @@
 package import Wire
 
 /// A change of what the broker must remember over a restart. The entries in their order are the truth; the broker's
-/// state is what they add up to.
+/// state is what they add up to. A journal may leave out the sealed bytes of a job that was acknowledged or ended otherwise
+/// than as a dead letter, and everything of a job that was forgotten.
 package enum JournalEntry: Sendable {
     case accepted(JobKey, envelope: [UInt8], sealed: [UInt8])
     case attempted(JobKey, attempt: UInt32)

@@ -3,6 +3,9 @@ package import Wire
 /// A state machine on one end of a DEALER: the worker's and the client's.
 ///
 /// It decides; `DealerLink` (in Fabric) owns the socket, the clock and the thread, and carries the actions out in order.
+///
+/// Frames to send come numbered: the machine counts its messages within the session, and the shell sends
+/// `frames.parts(sequence: frames.control.sequence)`. So whatever gets lost between the two machines shows as a gap.
 package protocol LinkMachine: Sendable {
     /// What the rest of the program asks of it.
     associatedtype Command: Sendable
@@ -71,7 +74,7 @@ package struct ClientRights: Hashable, Sendable {
     }
 }
 
-/// What the broker's shell carries out, in order.
+/// What the broker's shell carries out, in order. Frames to send come numbered, as on the other side: see `LinkMachine`.
 ///
 /// The commit barrier: all `append`s of a round (the actions of every event of one poll) are committed together before the
 /// first `send` of that round leaves, so nothing is claimed that is not stored.

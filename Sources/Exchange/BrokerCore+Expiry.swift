@@ -1,0 +1,84 @@
+internal import Wire
+
+extension BrokerCore {
+    mutating func runTimers() {
+        while let timer = timers.take(until: now.uptime) {
+            switch timer {
+            case .session(let connection): checkSilence(of: connection)
+            case .lease(let handle, let attempt): checkLease(handle, attempt: attempt)
+            case .delayed(let handle):
+                guard case .delayed(let until) = jobs[handle]?.state else { continue }
+                if until <= now.uptime { enqueue(handle, first: true) }
+            case .paused(let worker): offer(worker)
+            }
+        }
+        while let timer = wallTimers.take(until: now.wall) {
+            switch timer {
+            case .job(let handle): checkExpiry(of: handle)
+            case .tombstone(let client, let id): forget(id, of: client)
+            }
+        }
+    }
+
+    private mutating func checkExpiry(of handle: JobHandle) {
+        guard let job = jobs[handle] else { return }
+        if job.expires <= now.wall { return end(handle, .ended(.expired)) }
+        if case .inMailbox(let delivery) = job.state, delivery.keptUntil <= now.wall { end(handle, .ended(.expired)) }
+    }
+
+    /// The one way out of the table, from whatever state: stored, told to client and worker, remembered until it expires.
+    mutating func end(_ handle: JobHandle, _ jobEnd: JobEnd) {
+        guard let job = jobs[handle] else { return }
+        release(handle)
+        _ = jobs.remove(handle)
+        clients[job.client].jobs[job.key.job] = nil
+        clients[job.client].usage.remove(bytes: job.bytes)
+        usage.remove(bytes: job.bytes)
+        remember(job, jobEnd)
+        count(jobEnd)
+        switch jobEnd {
+        case .acknowledged: actions.append(.append(.acknowledged(job.key)))
+        case .ended(let code): actions.append(.append(.ended(job.key, code: code)))
+        }
+        tell(jobEnd, job.key.job, job.client)
+        switch job.state {
+        case .queued: leaveQueue(lane: job.lane, client: job.client, suspect: job.suspect)
+        case .leased(let lease):
+            let code: WireCode = if case .ended(let code) = jobEnd { code } else { .cancelled }
+            cancel(ref(job.key, lease.fence), code, at: lease.worker)
+            offer(lease.worker)
+        case .inMailbox: leaveMailbox(handle, of: job.client)
+        case .delayed, .deadLetter: break
+        }
+    }
+
+    mutating func remember(_ job: Job, _ jobEnd: JobEnd) {
+        clients[job.client].tombstones[job.key.job] = Tombstone(
+            envelope: job.envelope, end: jobEnd, expires: job.expires)
+        wallTimers.add(
+            .tombstone(client: job.client, job.key.job), due: job.expires + configuration.limits.tombstoneGrace)
+    }
+
+    private mutating func forget(_ id: JobID, of client: Int) {
+        guard clients[client].tombstones.removeValue(forKey: id) != nil else { return }
+        actions.append(.append(.forgotten(JobKey(client: clients[client].id, job: id))))
+    }
+
+    /// The job crashed alone too often. It stays in the table, with its bytes, for the operator to replay or drop.
+    mutating func bury(_ handle: JobHandle) {
+        guard let job = jobs[handle] else { return }
+        counters.deadLetters += 1
+        _ = jobs.update(handle) { $0.state = .deadLetter }
+        actions.append(.append(.ended(job.key, code: .deadLetter)))
+        tell(.ended(.deadLetter), job.key.job, job.client)
+    }
+
+    private mutating func count(_ jobEnd: JobEnd) {
+        switch jobEnd {
+        case .acknowledged: counters.acknowledged += 1
+        case .ended(.cancelled): counters.cancelled += 1
+        case .ended(.expired): counters.expired += 1
+        case .ended: counters.endedOtherwise += 1
+        }
+    }
+}

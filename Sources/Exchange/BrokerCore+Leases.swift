@@ -1,0 +1,300 @@
+internal import Wire
+
+internal import struct Foundation.Data
+
+/// Why a lease ended without a result.
+enum LeaseLoss {
+    /// No sign of progress, no sign of life, or the worker came back without it: the job may have brought it down.
+    case crashed
+    /// The worker gave it back.
+    case handedBack
+}
+
+extension BrokerCore {
+    // MARK: lanes
+
+    mutating func lane(_ key: LaneKey) -> Int {
+        if let place = lanePlaces[key] { return place }
+        lanes.append(Lane(key: key))
+        lanePlaces[key] = lanes.count - 1
+        return lanes.count - 1
+    }
+
+    /// The worker takes jobs of its role, run and keys from now on. A key that no client was given yet is served too.
+    mutating func serve(_ worker: Int, roles: Set<WorkerRole>, run: RunID, keys: [PoolKeyID]) {
+        for role in WorkerRole.allCases where roles.contains(role) {
+            for key in keys where configuration.poolKeys[key].map({ $0.role == role }) ?? true {
+                let lane = lane(LaneKey(role: role, run: run, poolKey: key))
+                lanes[lane].workers.insert(worker)
+                workers[worker].lanes.append(lane)
+            }
+        }
+        offer(worker)
+    }
+
+    /// The worker gets no more jobs.
+    mutating func withdraw(_ worker: Int) {
+        for lane in workers[worker].lanes { lanes[lane].workers.remove(worker) }
+        workers[worker].lanes = []
+        free(worker)
+    }
+
+    mutating func leave(_ lane: Int, _ worker: Int) {
+        lanes[lane].workers.remove(worker)
+        workers[worker].lanes.removeAll { $0 == lane }
+        if workers[worker].reservedFor == lane { free(worker) }
+    }
+
+    private mutating func free(_ worker: Int) {
+        guard let lane = workers[worker].reservedFor else { return }
+        workers[worker].reservedFor = nil
+        lanes[lane].reserved = nil
+    }
+
+    // MARK: who gets what
+
+    /// Puts a job of the table where it waits for a worker, and looks for one.
+    mutating func enqueue(_ handle: JobHandle, first: Bool = false) {
+        guard let job = jobs[handle] else { return }
+        _ = jobs.update(handle) { $0.state = .queued }
+        if job.suspect {
+            lanes[job.lane].suspects.append(handle)
+        } else {
+            let rights = clients[job.client].rights
+            lanes[job.lane].queue.push(
+                handle, client: job.client, priority: rights.priority, weight: rights.weight, first: first)
+        }
+        dispatch(job.lane)
+    }
+
+    /// The worker may have room: its lanes are looked through, beginning with another each time.
+    mutating func offer(_ worker: Int) {
+        guard workers[worker].room(at: now.uptime) > 0, let first = workers[worker].lanes.first else { return }
+        workers[worker].lanes.removeFirst()
+        workers[worker].lanes.append(first)
+        for lane in workers[worker].lanes {
+            lanes[lane].offer(worker)
+            dispatch(lane)
+        }
+    }
+
+    /// Leases the lane's jobs for as long as there are jobs and room: suspects to idle workers, the others in turn.
+    private mutating func dispatch(_ lane: Int) {
+        placeSuspects(lane)
+        while !lanes[lane].queue.isEmpty, let worker = lanes[lane].nextFree() {
+            guard lanes[lane].workers.contains(worker), workers[worker].room(at: now.uptime) > 0,
+                workers[worker].reservedFor == nil
+            else { continue }
+            guard let handle = nextJob(lane) else { return lanes[lane].offer(worker) }
+            lease(handle, to: worker, alone: false)
+            if workers[worker].room(at: now.uptime) > 0 { lanes[lane].offer(worker) }
+        }
+    }
+
+    /// Rare, so it may look at all of the lane's workers. While suspects wait and nobody is idle, one worker is kept free.
+    private mutating func placeSuspects(_ lane: Int) {
+        while let handle = nextSuspect(lane) {
+            let able = lanes[lane].workers.filter { workers[$0].room(at: now.uptime) > 0 }
+            let isFree = { [workers] (worker: Int) in workers[worker].reservedFor ?? lane == lane }
+            if let idle = able.filter({ workers[$0].leases.isEmpty && isFree($0) }).min() {
+                if let reserved = lanes[lane].reserved { free(reserved) }
+                takeSuspect(lane)
+                lease(handle, to: idle, alone: true)
+                continue
+            }
+            if lanes[lane].reserved == nil,
+                let next = able.filter({ workers[$0].reservedFor == nil })
+                    .min(by: { (workers[$0].leases.count, $0) < (workers[$1].leases.count, $1) })
+            {
+                lanes[lane].reserved = next
+                workers[next].reservedFor = lane
+            }
+            return
+        }
+        if let reserved = lanes[lane].reserved {
+            free(reserved)
+            lanes[lane].offer(reserved)
+        }
+    }
+
+    private mutating func nextJob(_ lane: Int) -> JobHandle? {
+        let jobs = jobs
+        return lanes[lane].queue.pop(where: { jobs.isQueued($0, suspect: false) }, cost: { jobs[$0]?.cost ?? 0 })
+    }
+
+    private mutating func nextSuspect(_ lane: Int) -> JobHandle? {
+        guard !lanes[lane].suspects.isEmpty else { return nil }
+        let jobs = jobs
+        return lanes[lane].suspects.first(where: { jobs.isQueued($0, suspect: true) })
+    }
+
+    private mutating func takeSuspect(_ lane: Int) {
+        let jobs = jobs
+        _ = lanes[lane].suspects.popFirst(where: { jobs.isQueued($0, suspect: true) })
+    }
+
+    /// A job that was waiting in its lane is not any more, and was not leased by `dispatch`.
+    mutating func leaveQueue(lane: Int, client: Int, suspect: Bool) {
+        let jobs = jobs
+        if suspect {
+            lanes[lane].suspects.removed(where: { jobs.isQueued($0, suspect: true) })
+        } else {
+            lanes[lane].queue.removed(of: client, where: { jobs.isQueued($0, suspect: false) })
+        }
+    }
+
+    // MARK: the life of a lease
+
+    private mutating func lease(_ handle: JobHandle, to worker: Int, alone: Bool) {
+        guard let job = jobs[handle] else { return }
+        let attempt = job.attempts + 1
+        let fence = Fence(broker: broker, bootEpoch: bootEpoch, attempt: attempt)
+        counters.leased += 1
+        actions.append(.append(.attempted(job.key, attempt: attempt)))
+        let epoch = bootEpoch
+        _ = jobs.update(handle) { job in
+            job.attempts = attempt
+            job.epoch = epoch
+        }
+        hold(handle, fence, by: worker, alone: alone, charged: job.cost)
+        var message = WireJob()
+        message.job = ref(job.key, fence)
+        message.leaseMs = UInt64(configuration.lease / .millisecond)
+        message.alone = alone
+        send(
+            .job(message), [job.envelope, job.sealed] + (job.checkpoint.map { [$0] } ?? []), to: workers[worker].session
+        )
+    }
+
+    /// A worker that came back goes on with what it has.
+    mutating func adopt(_ handle: JobHandle, _ fence: Fence, by worker: Int) {
+        guard let job = jobs[handle] else { return }
+        counters.readopted += 1
+        let wasQueued = if case .queued = job.state { true } else { false }
+        _ = jobs.update(handle) { $0.epoch = fence.bootEpoch }
+        hold(handle, fence, by: worker, alone: false, charged: 0)
+        if wasQueued { leaveQueue(lane: job.lane, client: job.client, suspect: job.suspect) }
+    }
+
+    private mutating func hold(_ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool, charged: UInt64) {
+        let deadline = now.uptime + configuration.lease
+        _ = jobs.update(handle) { job in
+            job.state = .leased(Lease(worker: worker, fence: fence, deadline: deadline, alone: alone, charged: charged))
+        }
+        workers[worker].leases.insert(handle)
+        if alone { workers[worker].alone = true }
+        timers.add(.lease(handle, attempt: fence.attempt), due: deadline)
+    }
+
+    /// The lease, if there is one, is over: the worker's slot is free and the charge is put right.
+    ///
+    /// - Parameter actualCost: measured; nil: what was charged stands.
+    mutating func release(_ handle: JobHandle, actualCost: UInt64? = nil) {
+        guard let job = jobs[handle] else { return }
+        switch job.state {
+        case .leased(let lease):
+            workers[lease.worker].leases.remove(handle)
+            if lease.alone { workers[lease.worker].alone = false }
+            if let actualCost {
+                lanes[job.lane].queue.correct(
+                    job.client, charged: lease.charged, actual: min(actualCost, configuration.maximumCost))
+            }
+        case .queued, .delayed, .inMailbox, .deadLetter: break
+        }
+    }
+
+    mutating func prolong(_ handle: JobHandle) {
+        let deadline = now.uptime + configuration.lease
+        _ = jobs.update(handle) { job in
+            guard case .leased(var lease) = job.state else { return }
+            lease.deadline = deadline
+            job.state = .leased(lease)
+        }
+    }
+
+    /// A sign of progress of one job; the same figure again is none.
+    mutating func progress(_ progress: WireJobProgress, of worker: Int) {
+        guard let (handle, fence) = find(progress.job), lease(of: handle, worker, fence) != nil, let job = jobs[handle]
+        else {
+            return
+        }
+        _ = jobs.update(handle) { job in
+            job.stepsDone = progress.stepsDone
+            job.stepsTotal = progress.stepsTotal
+        }
+        if progress.stepsDone > job.stepsDone { prolong(handle) }
+    }
+
+    /// A sign of progress of the engine; the same figure again is none.
+    mutating func progress(of worker: Int, iterations: UInt64) {
+        if iterations != workers[worker].iterations { workers[worker].progress = now.uptime }
+        workers[worker].iterations = iterations
+    }
+
+    /// The lease's timer rang: it is over, or was put off since.
+    mutating func checkLease(_ handle: JobHandle, attempt: UInt32) {
+        guard case .leased(let lease) = jobs[handle]?.state, lease.fence.attempt == attempt else { return }
+        let due = max(lease.deadline, workers[lease.worker].progress + configuration.lease)
+        guard due <= now.uptime else { return timers.add(.lease(handle, attempt: attempt), due: due) }
+        let worker = lease.worker
+        if let job = jobs[handle] { cancel(ref(job.key, lease.fence), .expired, at: worker) }
+        lose(handle, .crashed)
+        offer(worker)
+    }
+
+    /// The lease ends without a result: the job waits a little and is queued again, or is given up.
+    mutating func lose(_ handle: JobHandle, _ loss: LeaseLoss) {
+        guard let job = jobs[handle], case .leased(let lease) = job.state else { return }
+        release(handle, actualCost: loss == .handedBack ? 0 : nil)
+        var crashes = job.crashes
+        if loss == .crashed {
+            counters.leasesLost += 1
+            if lease.alone { crashes += 1 }
+            _ = jobs.update(handle) { job in
+                job.suspect = true
+                job.crashes = crashes
+            }
+        }
+        if crashes >= configuration.crashesAllowed { return bury(handle) }
+        delay(handle)
+    }
+
+    private mutating func delay(_ handle: JobHandle) {
+        guard let job = jobs[handle] else { return }
+        let pause = min(configuration.backoff << Int64(min(job.returns, 16)), configuration.longestBackoff)
+        let until = now.uptime + pause / 2 + Int64.random(in: 0...max(pause / 2, 1), using: &random)
+        _ = jobs.update(handle) { job in
+            job.returns += 1
+            job.state = .delayed(until: until)
+        }
+        timers.add(.delayed(handle), due: until)
+    }
+
+    // MARK: a worker goes
+
+    /// The session is over. The leases run on until their time: the worker may come back and name them.
+    mutating func leave(_ worker: Int) {
+        withdraw(worker)
+        workers[worker].session = nil
+        workers[worker].ready = false
+    }
+
+    /// The worker was silent for too long: it crashed, or might as well have.
+    mutating func abandon(_ worker: Int) {
+        for handle in workers[worker].leases { lose(handle, .crashed) }
+    }
+
+    /// The worker says goodbye: what it still has is handed back.
+    mutating func retire(_ worker: Int, on connection: ConnectionID) {
+        for handle in workers[worker].leases { lose(handle, .handedBack) }
+        part(from: connection)
+    }
+
+    func ref(_ key: JobKey, _ fence: Fence) -> WireJobRef {
+        var ref = WireJobRef()
+        ref.clientID = Data(key.client.bytes)
+        ref.jobID = Data(key.job.bytes)
+        ref.fence = fence.message
+        return ref
+    }
+}

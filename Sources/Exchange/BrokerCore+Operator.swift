@@ -1,0 +1,146 @@
+package import Wire
+
+internal import struct Foundation.Data
+
+extension BrokerCore {
+    /// New keys are handed to every client in session.
+    package mutating func renew(
+        keyBundle: [UInt8], poolKeys: [PoolKeyID: BrokerConfiguration.PoolKey], at moment: Moment
+    ) -> [BrokerAction] {
+        begin(moment)
+        configuration.poolKeys = poolKeys
+        if configuration.keyBundle != keyBundle {
+            configuration.keyBundle = keyBundle
+            var keys = WireKeys()
+            keys.keyBundle = Data(keyBundle)
+            for client in clients.indices { send(.keys(keys), to: clients[client].session) }
+        }
+        return finish()
+    }
+
+    package mutating func serve(runs: Set<RunID>) { configuration.runs = runs }
+
+    /// No new jobs from now on; workers and results go on.
+    package mutating func drain(at moment: Moment) -> [BrokerAction] {
+        begin(moment)
+        draining = true
+        return finish()
+    }
+
+    /// Says goodbye to all. What was accepted is in the journal.
+    package mutating func close(at moment: Moment) -> [BrokerAction] {
+        begin(moment)
+        draining = true
+        for connection in sessions.sessions.keys { dismiss(connection, "the broker is going down") }
+        return finish()
+    }
+
+    package var deadLetters: [JobKey] {
+        jobs.handles.compactMap { handle in
+            guard let job = jobs[handle], case .deadLetter = job.state else { return nil }
+            return job.key
+        }
+    }
+
+    /// Queues a dead letter again, its crashes forgiven; it still runs alone.
+    ///
+    /// - Returns: nil when it is no dead letter.
+    package mutating func replay(_ key: JobKey, at moment: Moment) -> [BrokerAction]? {
+        begin(moment)
+        guard let handle = deadLetter(key), let job = jobs[handle] else { return nil }
+        _ = jobs.update(handle) { $0.crashes = 0 }
+        actions.append(.append(.accepted(key, envelope: job.envelope, sealed: job.sealed)))
+        enqueue(handle)
+        return finish()
+    }
+
+    /// - Returns: nil when it is no dead letter.
+    package mutating func discard(_ key: JobKey, at moment: Moment) -> [BrokerAction]? {
+        begin(moment)
+        guard let handle = deadLetter(key) else { return nil }
+        end(handle, .ended(.cancelled))
+        return finish()
+    }
+
+    private func deadLetter(_ key: JobKey) -> JobHandle? {
+        guard let client = clientPlaces[key.client], let handle = clients[client].jobs[key.job],
+            case .deadLetter = jobs[handle]?.state
+        else { return nil }
+        return handle
+    }
+
+    // MARK: figures
+
+    package var snapshot: BrokerSnapshot {
+        BrokerSnapshot(
+            counters: counters, sessions: sessions.openCount, jobs: usage.jobs, bytes: usage.bytes,
+            tombstones: clients.reduce(0) { $0 + $1.tombstones.count }, roles: roles())
+    }
+
+    func roleStatus() -> WireStatus {
+        var status = WireStatus()
+        status.role = roles().map { figures in
+            var role = WireRoleStatus()
+            role.role = figures.role.rawValue
+            role.workers = UInt32(clamping: figures.workers)
+            role.slots = UInt32(clamping: figures.slots)
+            role.leased = UInt32(clamping: figures.leased)
+            role.queued = UInt32(clamping: figures.queued)
+            return role
+        }
+        let models = workers.filter { $0.ready && $0.roles.contains(.denoise) }.map(\.model)
+        if let newest = models.max(by: { $0.version < $1.version }), newest.version > 0 { status.model = newest }
+        return status
+    }
+
+    private func roles() -> [BrokerSnapshot.Role] {
+        WorkerRole.allCases.map { role in
+            let able = workers.filter { $0.ready && $0.roles.contains(role) }
+            let lanes = lanes.filter { $0.key.role == role }
+            return BrokerSnapshot.Role(
+                role: role, workers: able.count, slots: able.reduce(0) { $0 + $1.slots },
+                leased: able.reduce(0) { $0 + $1.leases.count }, queued: lanes.reduce(0) { $0 + $1.waiting })
+        }
+    }
+}
+
+/// Counted since the start.
+package struct BrokerCounters: Hashable, Sendable {
+    package var submitted = 0
+    package var accepted = 0
+    package var rejected = 0
+    package var conflicts = 0
+    package var leased = 0
+    package var readopted = 0
+    package var leasesLost = 0
+    package var handedBack = 0
+    package var finished = 0
+    package var staleResults = 0
+    package var acknowledged = 0
+    package var cancelled = 0
+    package var expired = 0
+    package var deadLetters = 0
+    package var endedOtherwise = 0
+    package var sessionsOpened = 0
+    package var dismissed = 0
+    package var gaps = 0
+    package var garbage = 0
+    package var unreadableEntries = 0
+}
+
+package struct BrokerSnapshot: Hashable, Sendable {
+    package struct Role: Hashable, Sendable {
+        package let role: WorkerRole
+        package let workers: Int
+        package let slots: Int
+        package let leased: Int
+        package let queued: Int
+    }
+
+    package let counters: BrokerCounters
+    package let sessions: Int
+    package let jobs: Int
+    package let bytes: Int
+    package let tombstones: Int
+    package let roles: [Role]
+}

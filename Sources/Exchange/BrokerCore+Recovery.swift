@@ -1,0 +1,86 @@
+internal import Wire
+
+extension BrokerCore {
+    /// Adds one entry of the journal to the state. No actions: what it says is stored already.
+    mutating func recover(_ entry: JournalEntry) {
+        switch entry {
+        case .accepted(let key, let envelope, let sealed):
+            guard let envelope = try? Envelope(bytes: envelope), envelope.key == key else {
+                counters.unreadableEntries += 1
+                return
+            }
+            let client = place(of: key.client)
+            // A dead letter that was replayed is accepted again.
+            if let handle = clients[client].jobs[key.job] {
+                _ = jobs.update(handle) { job in
+                    job.state = .queued
+                    job.crashes = 0
+                }
+            } else {
+                clients[client].tombstones[key.job] = nil
+                _ = insert(envelope, sealed: sealed, client: client)
+            }
+        case .attempted(let key, let attempt):
+            guard let handle = handle(of: key) else { return }
+            _ = jobs.update(handle) { $0.attempts = max($0.attempts, attempt) }
+        case .finished(let key, let header, let sealed):
+            guard let handle = handle(of: key) else { return }
+            guard let header = try? ResultHeader(bytes: header) else {
+                counters.unreadableEntries += 1
+                return
+            }
+            keep(handle, header: header, sealed: sealed)
+        case .acknowledged(let key):
+            if let handle = handle(of: key) { close(handle, .acknowledged) }
+        case .ended(let key, .deadLetter):
+            if let handle = handle(of: key) { _ = jobs.update(handle) { $0.state = .deadLetter } }
+        case .ended(let key, let code):
+            if let handle = handle(of: key) { close(handle, .ended(code)) }
+        case .forgotten(let key):
+            if let client = clientPlaces[key.client] { clients[client].tombstones[key.job] = nil }
+        }
+    }
+
+    private func handle(of key: JobKey) -> JobHandle? {
+        clientPlaces[key.client].flatMap { clients[$0].jobs[key.job] }
+    }
+
+    private mutating func close(_ handle: JobHandle, _ jobEnd: JobEnd) {
+        guard let job = jobs.remove(handle) else { return }
+        clients[job.client].jobs[job.key.job] = nil
+        clients[job.client].usage.remove(bytes: job.bytes)
+        usage.remove(bytes: job.bytes)
+        leaveMailbox(handle, of: job.client)
+        remember(job, jobEnd)
+    }
+
+    /// All entries were read. What waits is queued at the first event, which brings the first look at the clocks.
+    mutating func settleRecovered() { recovered = jobs.handles }
+
+    /// Jobs that were leased before the restart wait for their workers to come back; the others are queued at once.
+    mutating func startTimers() {
+        guard !recovered.isEmpty else { return }
+        let handles = recovered
+        recovered = []
+        for handle in handles {
+            guard let job = jobs[handle] else { continue }
+            switch job.state {
+            case .queued where job.attempts == 0: enqueue(handle)
+            case .queued:
+                let until = now.uptime + configuration.readoption
+                _ = jobs.update(handle) { $0.state = .delayed(until: until) }
+                timers.add(.delayed(handle), due: until)
+            case .inMailbox(let delivery):
+                // The journal does not say when it was done: its time begins anew.
+                let until = min(job.expires, now.wall + configuration.limits.resultLife)
+                _ = jobs.update(handle) { job in
+                    job.state = .inMailbox(
+                        Delivery(
+                            header: delivery.header, sealed: delivery.sealed, fence: delivery.fence, keptUntil: until))
+                }
+                wallTimers.add(.job(handle), due: until)
+            case .delayed, .leased, .deadLetter: break
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+internal import Wire
+
+/// A job that is not over: accepted and durable, neither acknowledged nor ended.
+///
+///     SUBMIT → queued ⇄ delayed
+///                ↓   ↖    ↑           lease lost, handed back
+///              leased ────┘
+///                ↓    ↘ crashed alone too often
+///            inMailbox  deadLetter
+///
+/// Every state also ends by CANCEL, by expiry and by RESULT_ACK (the client has its result from elsewhere): then the job
+/// leaves the table and a `Tombstone` stays.
+struct Job: Sendable {
+    enum State: Sendable {
+        /// Waits in its lane. → leased (a worker has room), inMailbox (the newest attempt's late result)
+        case queued
+        /// Waits for a time before it is queued again. → queued (time has come), leased (its worker came back and holds
+        /// it), inMailbox (the newest attempt's late result)
+        case delayed(until: Int64)
+        /// A worker has it. → inMailbox (result), delayed (lost or handed back), deadLetter (crashed alone too often)
+        case leased(Lease)
+        /// Done; waits for the client's acknowledgement. → only the ends that every state has
+        case inMailbox(Delivery)
+        /// Given up; waits for the operator. → queued (replayed)
+        case deadLetter
+    }
+
+    let key: JobKey
+    /// Places of the client's record and of the lane.
+    let client: Int
+    let lane: Int
+    let kind: WireJobKind
+    let envelope: [UInt8]
+    /// Empty once it is done.
+    var sealed: [UInt8]
+    /// Unix time in milliseconds.
+    let expires: Int64
+    /// Charged until it was measured, in microseconds of worker time.
+    let cost: UInt64
+
+    var state: State = .queued
+    var checkpoint: [UInt8]?
+    /// The newest attempt; 0: none yet.
+    var attempts: UInt32 = 0
+    /// The boot epoch of the newest attempt; nil: before the broker's last start.
+    var epoch: UInt64?
+    /// Times it came back, for the backoff.
+    var returns: UInt32 = 0
+    /// It shared a worker that crashed: it runs alone until it is done.
+    var suspect = false
+    /// Crashes while it ran alone.
+    var crashes = 0
+    var stepsDone: UInt64 = 0
+    var stepsTotal: UInt64 = 0
+    /// What it is charged to its client's limit.
+    var bytes: Int
+
+    /// What a job weighs beside its payload.
+    static let overhead = 512
+}
+
+/// A worker's right to do a job, for as long as it shows progress.
+struct Lease: Sendable {
+    /// Place of the worker's record.
+    let worker: Int
+    let fence: Fence
+    /// Uptime; put off by progress of this job, and by progress of the worker as a whole (see `WorkerRecord.progress`).
+    var deadline: Int64
+    /// The worker runs nothing else meanwhile.
+    let alone: Bool
+    let charged: UInt64
+}
+
+/// A result that waits for its client.
+struct Delivery: Sendable {
+    let header: [UInt8]
+    let sealed: [UInt8]
+    /// Of the attempt that brought it: the same worker may say it again.
+    let fence: Fence
+    /// Unix time in milliseconds.
+    var keptUntil: Int64
+}
+
+/// What is remembered of a job that is over, so that its id cannot be taken for another job.
+///
+/// Only the envelope is compared: it holds a key that an honest client draws anew for every sealed text.
+struct Tombstone: Sendable {
+    let envelope: [UInt8]
+    let end: JobEnd
+    /// Unix time in milliseconds.
+    let expires: Int64
+}
+
+/// How a job came to its end.
+enum JobEnd: Sendable, Hashable {
+    /// The client has its result.
+    case acknowledged
+    /// Over without a result.
+    case ended(WireCode)
+}
