@@ -1,0 +1,152 @@
+// Errors, threads, gradient mode, and how many tensors are alive.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/GradMode.h>
+#include <torch/headeronly/version.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "support.hpp"
+
+namespace {
+
+std::atomic<int64_t> live{0};
+thread_local std::string last_error;
+
+/// One open scope: the first failure it has seen.
+struct Scope {
+  ct_status status = CT_OK;
+  std::string message;
+};
+thread_local std::vector<Scope> scopes;
+
+}  // namespace
+
+namespace ctorch {
+
+ct_status fail(ct_status status, const char *message) noexcept {
+  try {
+    last_error = message;
+  } catch (...) {
+    last_error.clear();
+  }
+  return status;
+}
+
+ct_status classify(const c10::Error &error) noexcept {
+  if (dynamic_cast<const c10::OutOfMemoryError *>(&error) != nullptr) return CT_OUT_OF_MEMORY;
+  auto text = std::string_view(error.what_without_backtrace());
+  return text.find("can't allocate memory") != text.npos ? CT_OUT_OF_MEMORY : CT_INVALID;
+}
+
+ct_tensor wrap(at::Tensor value) {
+  auto handle = new ct_tensor_s{std::move(value)};
+  live.fetch_add(1, std::memory_order_relaxed);
+  return handle;
+}
+
+at::ScalarType scalar_type(int32_t dtype) {
+  switch (dtype) {
+    case CT_FLOAT64: return at::kDouble;
+    case CT_FLOAT32: return at::kFloat;
+    case CT_FLOAT16: return at::kHalf;
+    case CT_BFLOAT16: return at::kBFloat16;
+    case CT_INT64: return at::kLong;
+    case CT_INT32: return at::kInt;
+    case CT_INT16: return at::kShort;
+    case CT_INT8: return at::kChar;
+    case CT_UINT8: return at::kByte;
+    case CT_BOOL: return at::kBool;
+  }
+  TORCH_CHECK(false, "unknown element type ", dtype);
+}
+
+int32_t dtype_code(at::ScalarType type) {
+  switch (type) {
+    case at::kDouble: return CT_FLOAT64;
+    case at::kFloat: return CT_FLOAT32;
+    case at::kHalf: return CT_FLOAT16;
+    case at::kBFloat16: return CT_BFLOAT16;
+    case at::kLong: return CT_INT64;
+    case at::kInt: return CT_INT32;
+    case at::kShort: return CT_INT16;
+    case at::kChar: return CT_INT8;
+    case at::kByte: return CT_UINT8;
+    case at::kBool: return CT_BOOL;
+    default: TORCH_CHECK(false, "element type ", type, " has no name here");
+  }
+}
+
+at::Device device(ct_device device) {
+  return device.kind == CT_CUDA ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index)) : at::Device(at::kCPU);
+}
+
+at::MemoryFormat memory_format(int32_t format) {
+  switch (format) {
+    case CT_CONTIGUOUS: return at::MemoryFormat::Contiguous;
+    case CT_CHANNELS_LAST: return at::MemoryFormat::ChannelsLast;
+    default: return at::MemoryFormat::Preserve;
+  }
+}
+
+}  // namespace ctorch
+
+extern "C" {
+
+const char *ct_last_error(void) { return last_error.c_str(); }
+
+int64_t ct_live_tensors(void) { return live.load(std::memory_order_relaxed); }
+
+const char *ct_version(void) { return TORCH_VERSION; }
+
+ct_status ct_set_threads(int32_t count) { CT_RUN(TORCH_CHECK(count > 0, "at least one thread"); at::set_num_threads(count)) }
+
+ct_status ct_threads(int32_t *out) { CT_RUN(*out = at::get_num_threads()) }
+
+ct_status ct_set_flush_denormal(bool on) { CT_RUN(at::globalContext().setFlushDenormal(on)) }
+
+bool ct_gradients_enabled(void) { return c10::GradMode::is_enabled(); }
+
+void ct_set_gradients_enabled(bool on) { c10::GradMode::set_enabled(on); }
+
+ct_status ct_cuda_devices(int32_t *out) { CT_RUN(*out = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0) }
+
+void ct_free(ct_tensor tensor) {
+  if (tensor == nullptr) return;
+  delete tensor;
+  live.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void ct_scope_enter(void) {
+  try {
+    scopes.emplace_back();
+  } catch (...) {
+    std::terminate();  // not even a few bytes: nothing could be reported either
+  }
+}
+
+bool ct_scope_active(void) { return !scopes.empty(); }
+
+void ct_scope_record(ct_status status, const char *message) {
+  if (scopes.empty() || scopes.back().status != CT_OK) return;
+  scopes.back().status = status;
+  try {
+    scopes.back().message = message;
+  } catch (...) {
+  }
+}
+
+ct_status ct_scope_leave(char *message, int64_t capacity) {
+  if (scopes.empty() || capacity < 1) return CT_INTERNAL;
+  auto scope = std::move(scopes.back());
+  scopes.pop_back();
+  auto length = std::min<size_t>(scope.message.size(), static_cast<size_t>(capacity - 1));
+  std::memcpy(message, scope.message.data(), length);
+  message[length] = '\0';
+  return scope.status;
+}
+
+}  // extern "C"

@@ -1,0 +1,65 @@
+import CTorch
+
+/// Where a tensor's elements live.
+package enum Device: Hashable, Sendable, CustomStringConvertible {
+    case cpu
+    case cuda(Int)
+
+    /// How many CUDA devices libtorch can use; 0 in a CPU build.
+    package static var cudaCount: Int {
+        var count: Int32 = 0
+        return ct_cuda_devices(&count) == 0 ? Int(count) : 0
+    }
+
+    package var description: String {
+        switch self {
+        case .cpu: "cpu"
+        case .cuda(let index): "cuda:\(index)"
+        }
+    }
+
+    init(_ device: ct_device) {
+        self = Int(device.kind) == CT_CUDA ? .cuda(Int(device.index)) : .cpu
+    }
+
+    var c: ct_device {
+        switch self {
+        case .cpu: ct_device(kind: Int32(CT_CPU), index: 0)
+        case .cuda(let index): ct_device(kind: Int32(CT_CUDA), index: Int32(index))
+        }
+    }
+}
+
+/// How the elements of an image batch [N, C, H, W] lie in memory. The shape is the same in both.
+package enum MemoryFormat: Int32, Hashable, Sendable {
+    // The raw values are those of ctorch.h.
+    case contiguous, channelsLast
+}
+
+/// What libtorch keeps for the whole process.
+package enum Runtime {
+    /// Version of the libtorch this was compiled against.
+    package static var version: String { String(cString: ct_version()) }
+
+    /// Tensors that are alive in this process; for tests that nothing leaks.
+    package static var liveTensors: Int { Int(ct_live_tensors()) }
+
+    /// Threads inside one operation. Meant to be set once, at the start of a process.
+    package static var threads: Int {
+        get {
+            var count: Int32 = 0
+            return ct_threads(&count) == 0 ? Int(count) : 1
+        }
+        set {
+            precondition(newValue > 0 && newValue <= 1024, "between 1 and 1024 threads")
+            let status = ct_set_threads(Int32(newValue))
+            if status != 0 { TorchError.report(status, "threads", []) }
+        }
+    }
+
+    /// Treats the smallest numbers as zero: they cost a CPU a hundred times a normal one. Per thread, so call it at a thread's start.
+    package static func flushDenormals(_ on: Bool = true) {
+        let status = ct_set_flush_denormal(on)
+        if status != 0 { TorchError.report(status, "flushDenormals", []) }
+    }
+}

@@ -1,0 +1,53 @@
+import CTorch
+import Foundation
+
+/// The exponential moving average of a network's parameters:
+///
+///     a ← a + (1 − d)·(p − a)
+///
+/// It lives in a second network of the same structure, which is then sampled from and saved.
+package struct MovingAverage<Network: Module> {
+    package enum Decay: Hashable, Sendable {
+        case constant(Double)
+        /// min(limit, (1 + k)/(10 + k)) at update k = 1, 2, …: short memory at first. diffusers' `EMAModel` without `use_ema_warmup`.
+        case ramped(limit: Double)
+
+        /// d for update k, counted from 1.
+        package func value(at k: Int) -> Double {
+            switch self {
+            case .constant(let decay): decay
+            case .ramped(let limit): min(limit, Double(1 + k) / Double(10 + k))
+            }
+        }
+    }
+
+    /// The averaged network.
+    package let network: Network
+    package let decay: Decay
+    /// Updates made so far.
+    package var updates = 0
+    private let averages: [Tensor]
+    private let sources: [Tensor]
+
+    /// `copy` is of the same structure as `source` and takes over its parameters now.
+    package init(of source: Network, in copy: Network, decay: Decay) {
+        copy.copyParameters(from: source)
+        copy.setRequiresGradient(false)
+        network = copy
+        self.decay = decay
+        averages = copy.parameters
+        sources = source.parameters
+        precondition(zip(averages, sources).allSatisfy { $0 !== $1 }, "the average needs parameters of its own")
+    }
+
+    /// Takes the source's present parameters into the average.
+    package mutating func update() {
+        updates += 1
+        let decay = decay.value(at: updates)
+        Tensor.withHandles(averages) { averages, count in
+            Tensor.withHandles(sources) { sources, _ in
+                Tensor.run("MovingAverage.update") { ct_ema_update(averages, sources, count, decay) }
+            }
+        }
+    }
+}

@@ -1,0 +1,56 @@
+/// Gives new layers their first parameters: where they live, of what type, and drawn from which seed.
+///
+///     var source = ParameterSource(seed: 1)
+///     let layer = Linear(64, 10, &source)
+///
+/// The n-th parameter asked for is drawn with sample number n, so a network's start depends on the seed and its structure alone.
+package struct ParameterSource {
+    private let random: CounterRandom?
+    private var drawn: UInt32 = 0
+    package let dtype: DType
+    package let device: Device
+
+    package init(seed: UInt64, dtype: DType = .float32, device: Device = .cpu) {
+        self.random = CounterRandom(seed: seed)
+        self.dtype = dtype
+        self.device = device
+    }
+
+    private init(unfilled dtype: DType, _ device: Device) {
+        self.random = nil
+        self.dtype = dtype
+        self.device = device
+    }
+
+    /// For a network whose parameters are about to be loaded: all zero, which costs nothing to draw.
+    package static func zeros(dtype: DType = .float32, device: Device = .cpu) -> ParameterSource {
+        ParameterSource(unfilled: dtype, device)
+    }
+
+    /// Uniform in (−bound, bound).
+    package mutating func uniform(_ shape: [Int], bound: Double) -> Tensor {
+        draw(shape) { random, count, sample in
+            random.uniforms(count, sample: sample, purpose: .parameters).map { (2 * $0 - 1) * Float(bound) }
+        }
+    }
+
+    /// Standard normals.
+    package mutating func normal(_ shape: [Int]) -> Tensor {
+        draw(shape) { random, count, sample in random.normals(count, sample: sample, purpose: .parameters) }
+    }
+
+    package mutating func constant(_ value: Double, _ shape: [Int]) -> Tensor {
+        trainable(.full(value, shape, dtype: dtype, device: device))
+    }
+
+    private mutating func draw(_ shape: [Int], _ numbers: (CounterRandom, Int, UInt32) -> [Float]) -> Tensor {
+        guard let random else { return constant(0, shape) }
+        defer { drawn += 1 }
+        return trainable(Tensor(numbers(random, shape.reduce(1, *), drawn), shape: shape).to(dtype).to(device))
+    }
+
+    private func trainable(_ tensor: Tensor) -> Tensor {
+        tensor.requiresGradient = true
+        return tensor
+    }
+}
