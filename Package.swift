@@ -39,7 +39,8 @@ let floor1: [Target] = [
     room("Torch", ["CTorch", "Safetensors"]),
     room("ZeroMQ", ["CZeroMQ"]),
     room("Sodium", ["CSodium"]),
-    room("Images", ["CPNG", "CJPEG", "Safetensors"]),
+    .target(name: "CImages", dependencies: ["CJPEG"], exclude: ["README.md"]),
+    room("Images", ["CPNG", "CImages", "Safetensors"]),
     room("Topology", [yams]),
     room("Observability", [logging]),
 ]

@@ -1,0 +1,18 @@
+/// The shape of an image as the networks see it: channels, height, width.
+package struct ImageShape: Hashable, Sendable, CustomStringConvertible {
+    /// 1 (grey) or 3 (red, green, blue).
+    package let channels: Int
+    package let height: Int
+    package let width: Int
+
+    package init(channels: Int, height: Int, width: Int) {
+        self.channels = channels
+        self.height = height
+        self.width = width
+    }
+
+    /// Values in one image.
+    package var count: Int { channels * height * width }
+
+    package var description: String { "\(channels)×\(height)×\(width)" }
+}
