@@ -1,0 +1,85 @@
+package import Foundation
+
+extension Topology {
+    /// Reads a file; `overrides` are "key.key=value" (see `Entry+Override.swift`).
+    package init(contentsOf url: URL, overrides: [String] = []) throws(TopologyError) {
+        let yaml: String
+        do {
+            yaml = try String(contentsOf: url, encoding: .utf8)
+        } catch {
+            throw TopologyError(.unreachable, at: url.relativePath, "cannot be read: \(error.localizedDescription)")
+        }
+        try self.init(yaml: yaml, file: url.relativePath, overrides: overrides)
+    }
+
+    /// `file` is for messages.
+    package init(yaml: String, file: String, overrides: [String] = []) throws(TopologyError) {
+        var root = try Entry(yaml: yaml, file: file)
+        for override in overrides { try root.apply(override: override) }
+        self = try fields(root, of: "the topology") { (top) throws(TopologyError) in
+            let run = try Run(try top.require("run"))
+            let broker = try top.take("broker").map { (entry) throws(TopologyError) in try Broker(entry) }
+            var names = NodeNames()
+            let workers = try top.require("workers").nodes("workers") { (entry, title) throws(TopologyError) in
+                try Worker(entry, title: title, names: &names)
+            }
+            let clients = try top.require("clients").nodes("clients") { (entry, title) throws(TopologyError) in
+                try Client(entry, title: title, run: run, names: &names)
+            }
+            let sample = try Sample(top.take("sample") ?? Entry(content: .mapping([]), place: top.place), run: run)
+            let report = try Report(top.take("report") ?? Entry(content: .mapping([]), place: top.place), run: run)
+            let topology = Topology(
+                run: run, broker: broker ?? Broker(clients: Broker.anyPort, workers: Broker.anyPort), workers: workers,
+                clients: clients, sample: sample, report: report, out: try top.text("out", default: "out/\(run.name)"))
+            try topology.checkThatTasksHaveWorkers(place: top.place)
+            return topology
+        }
+    }
+
+    /// A job that no worker of the topology serves would wait for ever.
+    private func checkThatTasksHaveWorkers(place: String) throws(TopologyError) {
+        for (task, role) in [(Client.Task.publish, Worker.Role.train), (.sample, .denoise)] {
+            if let client = clients.first(where: { $0.tasks.contains(task) }),
+                !workers.contains(where: { $0.role == role })
+            {
+                throw TopologyError(
+                    .inconsistent, at: place,
+                    "client '\(client.name)' wants to \(task.rawValue), and no worker has the role \(role.rawValue)")
+            }
+        }
+    }
+}
+
+/// Names become folders and command-line words, and each belongs to one node.
+struct NodeNames {
+    private var taken: Set<String> = ["broker"]
+
+    mutating func take(_ name: String, at place: String) throws(TopologyError) {
+        let allowed = Set("abcdefghijklmnopqrstuvwxyz0123456789-_")
+        guard (1...40).contains(name.count), name.allSatisfy(allowed.contains),
+            name.first?.isLetter == true || name.first?.isNumber == true
+        else {
+            throw TopologyError(
+                .outOfRange, at: place,
+                "'\(name)' cannot name a node: 1 to 40 small letters, digits, '-' and '_', beginning with a letter or digit"
+            )
+        }
+        guard taken.insert(name).inserted else {
+            throw TopologyError(.inconsistent, at: place, "another node is already called '\(name)'")
+        }
+    }
+}
+
+extension Entry {
+    func nodes<Value>(
+        _ key: String, _ read: (Entry, _ title: String) throws(TopologyError) -> Value
+    ) throws(TopologyError) -> [Value] {
+        let list = try list(of: key)
+        guard !list.isEmpty else {
+            throw TopologyError(.outOfRange, at: place, "'\(key)' is empty: at least one is needed")
+        }
+        var values: [Value] = []
+        for (index, entry) in list.enumerated() { values.append(try read(entry, "\(key)[\(index)]")) }
+        return values
+    }
+}

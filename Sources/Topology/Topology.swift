@@ -1,0 +1,125 @@
+/// A deployment on paper: a run, and the nodes that carry it out. Read from YAML (`Topology+Reading.swift`).
+package struct Topology: Hashable, Sendable {
+    package let run: Run
+    package let broker: Broker
+    package let workers: [Worker]
+    package let clients: [Client]
+    package let sample: Sample
+    package let report: Report
+    /// The folder that everything goes to: keys, logs, models, pictures, figures. As written, relative to where the
+    /// command is called.
+    package let out: String
+
+    /// What every party agrees on.
+    package struct Run: Hashable, Sendable {
+        package enum Schedule: String, CaseIterable, Sendable {
+            case linear, cosine, sigmoid
+        }
+
+        package struct Shape: Hashable, Sendable {
+            package let channels: Int
+            package let height: Int
+            package let width: Int
+        }
+
+        /// The shared U-Net, as diffusers' `UNet2DModel` counts it.
+        package struct Backbone: Hashable, Sendable {
+            /// Channels a level, from the finest; each level halves height and width.
+            package let channels: [Int]
+            /// Residual blocks a level.
+            package let layers: Int
+            /// Which levels attend; as many as there are levels.
+            package let attention: [Bool]
+            /// Channels an attention head.
+            package let headWidth: Int
+            /// Groups of every group norm; divides every number of channels.
+            package let groups: Int
+        }
+
+        package let name: String
+        /// T.
+        package let timesteps: Int
+        package let schedule: Schedule
+        package let image: Shape
+        /// Names of the labels; a label's number is its place. Empty: a run without labels.
+        package let labels: [String]
+        /// ζ of every client that names none of its own.
+        package let cut: Int
+        package let backbone: Backbone
+    }
+
+    package struct Broker: Hashable, Sendable {
+        /// Where clients connect, "tcp://127.0.0.1:*" for a free port.
+        package let clients: String
+        /// Where workers connect.
+        package let workers: String
+    }
+
+    package struct Worker: Hashable, Sendable {
+        package enum Role: String, CaseIterable, Sendable {
+            case denoise, train
+        }
+
+        package let name: String
+        package let role: Role
+        /// CPU threads it computes with.
+        package let threads: Int
+        /// How the backbone is trained, for the role `train`.
+        package let training: Training?
+    }
+
+    /// How long and how fast a model is trained.
+    package struct Training: Hashable, Sendable {
+        /// Images shown in all, each counted as often as it is shown.
+        package let images: Int
+        package let batch: Int
+        package let learningRate: Double
+    }
+
+    package struct Client: Hashable, Sendable {
+        /// What a client does, in the order of its list.
+        package enum Task: String, CaseIterable, Sendable {
+            case publish, train, sample
+        }
+
+        /// Whether an image is masked once, or anew for every epoch (the paper's protocol).
+        package enum Release: String, CaseIterable, Sendable {
+            case once, fresh
+        }
+
+        package let name: String
+        /// A folder or a safetensors file, as written, relative to the topology's own folder.
+        package let images: String
+        /// The labels it holds, as numbers. nil: all that lie there.
+        package let labels: [Int]?
+        /// ζ.
+        package let cut: Int
+        package let release: Release
+        package let tasks: [Task]
+        package let threads: Int
+        /// How its head is trained.
+        package let head: Training
+    }
+
+    /// What each client samples at the end.
+    package struct Sample: Hashable, Sendable {
+        package enum Sampler: String, CaseIterable, Sendable {
+            case ddpm, ddim
+        }
+
+        /// Samples of every label that the client holds.
+        package let perLabel: Int
+        /// Samples of every label that it does not hold.
+        package let unseenPerLabel: Int
+        /// Steps of the whole chain, both sides together.
+        package let steps: Int
+        package let sampler: Sampler
+        /// Weight of classifier-free guidance; 1 is none.
+        package let guidance: Double
+    }
+
+    package struct Report: Hashable, Sendable {
+        /// Cuts at which the attacks on masked images are measured.
+        package let cuts: [Int]
+    }
+}
