@@ -57,7 +57,7 @@ let floor2: [Target] = [
 
 let floor3: [Target] = [
     room("Exchange", ["Wire", collections]),
-    room("Fabric", ["Exchange", "Wire", "ZeroMQ", logging]),
+    room("Fabric", ["Exchange", "Wire", "ZeroMQ", collections, logging]),
 ]
 
 let floor4: [Target] = [
@@ -107,7 +107,7 @@ let testTargets: [Target] = [
     tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium"]),
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),
-    tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium"]),
+    tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium", logging]),
     tests("Broker", ["Broker", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ"]),
     tests(
         "Worker",

@@ -54,6 +54,11 @@ package final class Socket {
         guard zmq_connect(handle, endpoint) == 0 else { throw .last(doing: "connect to \(endpoint)") }
     }
 
+    /// Closing will not send what is still queued.
+    package func discardOnClose() throws(ZeroMQError) {
+        try set(ZMQ_LINGER, Int32(0))
+    }
+
     func set(_ option: Int32, _ value: some FixedWidthInteger) throws(ZeroMQError) {
         let status = withUnsafeBytes(of: value) { zmq_setsockopt(handle, option, $0.baseAddress, $0.count) }
         guard status == 0 else { throw .badOption(option) }
