@@ -1,0 +1,352 @@
+package import Wire
+
+internal import struct Foundation.Data
+
+/// The worker's end of the conversation.
+///
+/// It remembers which leases it holds and which results were not yet stored, so that a reconnection loses neither: READY names
+/// the leases, and the results are said again until RESULT_STORED. Heartbeats carry the engine's iteration count: a worker
+/// whose engine hangs still beats, and loses its leases.
+package struct WorkerCore: LinkMachine {
+    package struct Offer: Sendable {
+        package var roles: Set<WorkerRole>
+        /// Jobs that may be leased to this worker at a time.
+        package var slots: UInt32
+        package var run: RunID
+        /// Pool keys whose secrets it holds.
+        package var poolKeys: [PoolKeyID]
+        package var model: WireModelVersion?
+
+        package init(
+            roles: Set<WorkerRole>, slots: UInt32, run: RunID, poolKeys: [PoolKeyID], model: WireModelVersion? = nil
+        ) {
+            self.roles = roles
+            self.slots = slots
+            self.run = run
+            self.poolKeys = poolKeys
+            self.model = model
+        }
+    }
+
+    /// A leased job. `fence` names this attempt in all that is said of it.
+    package struct Assignment: Sendable {
+        package let key: JobKey
+        package let fence: Fence
+        package let envelope: Envelope
+        package let sealed: [UInt8]
+        /// Of an earlier attempt; nil: from the start.
+        package let checkpoint: [UInt8]?
+        /// Suspected of a crash: it shares no batch.
+        package let alone: Bool
+        /// Nanoseconds without progress after which the lease is lost.
+        package let lease: Int64
+    }
+
+    package enum Command: Sendable {
+        case progress(JobKey, Fence, done: UInt64, total: UInt64)
+        /// Forward passes or optimiser steps since the start.
+        case iterations(UInt64)
+        case checkpoint(JobKey, Fence, step: UInt32, [UInt8])
+        case preview(JobKey, Fence, step: UInt32, header: [UInt8], sealed: [UInt8])
+        /// `cost`: microseconds of worker time. Repeated until it is stored.
+        case result(JobKey, Fence, cost: UInt64, header: [UInt8], sealed: [UInt8])
+        /// Hands the job back. `retryAfter`: nanoseconds for which this worker wants no other.
+        case nack(JobKey, Fence, WireCode, String, retryAfter: Int64)
+        case model(WireModelVersion)
+        case poolKeys([PoolKeyID])
+        /// No new jobs; those it has go on.
+        case drain
+        /// Leases that are left are handed back.
+        case close
+    }
+
+    package enum Event: Sendable {
+        case welcomed(broker: BrokerID, bootEpoch: UInt64, keyBundle: [UInt8])
+        case lost(LinkLoss)
+        case job(Assignment)
+        /// The attempt is over: stop it and say nothing more of it.
+        case cancel(JobKey, Fence, WireCode)
+        /// `stale`: refused, since the lease was another's by then or the job is over.
+        case resultStored(JobKey, Fence, stale: Bool)
+        case brokerDraining
+    }
+
+    private enum Held: Sendable {
+        /// → finished, handedBack, gone (cancelled, another attempt came)
+        case running
+        /// → gone (RESULT_STORED)
+        case finished(cost: UInt64, header: [UInt8], sealed: [UInt8])
+        /// Without a session. → gone (NACK went)
+        case handedBack(WireCode, String, retryAfter: Int64)
+    }
+
+    private struct Progress {
+        var done: UInt64
+        var total: UInt64
+    }
+
+    private var offer: Offer
+    private var session: LinkSession
+    private var leases: [JobKey: (fence: Fence, held: Held)] = [:]
+    private var iterations: UInt64 = 0
+    private var fresh: [JobKey: Progress] = [:]
+    private var lastReport: Int64 = 0
+    private var lastBeat: Int64 = 0
+    private var draining = false
+    private var out: [LinkAction<Event>] = []
+    private var now: Int64 = 0
+
+    package init(
+        offer: Offer, configuration: LinkConfiguration = LinkConfiguration(),
+        random: some RandomNumberGenerator & Sendable
+    ) {
+        self.offer = offer
+        session = LinkSession(side: .worker, configuration: configuration, random: random)
+    }
+
+    // MARK: LinkMachine
+
+    package mutating func opened(at moment: Moment) -> [LinkAction<Event>] {
+        round(moment) { core in
+            if let hello = core.session.opened(at: core.now) { core.out.append(.send(hello)) }
+        }
+    }
+
+    package mutating func receive(_ frames: Frames, at moment: Moment) -> [LinkAction<Event>] {
+        round(moment) { core in
+            switch core.session.receive(frames, at: core.now) {
+            case .nothing: break
+            case .reply(let frames): core.out.append(.send(frames))
+            case .welcome(let welcome): core.welcome(welcome)
+            case .lost(let loss): core.out.append(.event(.lost(loss)))
+            case .message(let body, let attachments): core.receive(body, attachments)
+            }
+        }
+    }
+
+    package mutating func receivedGarbage(_ error: WireError, at moment: Moment) -> [LinkAction<Event>] {
+        round(moment) { core in
+            if let loss = core.session.receivedGarbage(error, at: core.now) { core.out.append(.event(.lost(loss))) }
+        }
+    }
+
+    package mutating func tick(at moment: Moment) -> [LinkAction<Event>] {
+        round(moment) { core in
+            switch core.session.tick(at: core.now) {
+            case .nothing, .beat: core.report()
+            case .lost(let loss): core.out.append(.event(.lost(loss)))
+            case .reconnect: core.out.append(.reconnect)
+            }
+        }
+    }
+
+    package var nextDeadline: Int64? {
+        guard session.isOpen else { return session.nextDeadline }
+        let report = fresh.isEmpty ? nextBeat : min(nextBeat, nextReport)
+        return session.nextDeadline.map { min($0, report) } ?? report
+    }
+
+    package mutating func handle(_ command: Command, at moment: Moment) -> [LinkAction<Event>] {
+        round(moment) { core in
+            switch command {
+            case .progress(let key, let fence, let done, let total):
+                if core.holds(key, fence) { core.fresh[key] = Progress(done: done, total: total) }
+                core.report()
+            case .iterations(let count): core.iterations = count
+            case .checkpoint(let key, let fence, let step, let bytes): core.checkpoint(key, fence, step, bytes)
+            case .preview(let key, let fence, let step, let header, let sealed):
+                guard core.holds(key, fence) else { return }
+                var preview = WirePreview()
+                preview.jobID = Data(key.job.bytes)
+                preview.step = step
+                core.send(.preview(preview), [header, sealed])
+            case .result(let key, let fence, let cost, let header, let sealed):
+                guard core.holds(key, fence) else { return }
+                core.fresh[key] = nil
+                core.leases[key]?.held = .finished(cost: cost, header: header, sealed: sealed)
+                core.sendResult(key)
+            case .nack(let key, let fence, let code, let message, let retryAfter):
+                guard core.holds(key, fence) else { return }
+                core.fresh[key] = nil
+                core.leases[key]?.held = .handedBack(code, message, retryAfter: retryAfter)
+                core.sendNack(key)
+            case .model(let model):
+                core.offer.model = model
+                core.beat()
+            case .poolKeys(let keys):
+                core.offer.poolKeys = keys
+                core.sendReady()
+            case .drain:
+                core.draining = true
+                core.send(.drain(WireDrain()))
+            case .close:
+                if let bye = core.session.close("done", at: core.now) { core.out.append(.send(bye)) }
+                core.out.append(.close)
+            }
+        }
+    }
+
+    private mutating func round(_ moment: Moment, _ body: (inout WorkerCore) -> Void) -> [LinkAction<Event>] {
+        now = moment.uptime
+        body(&self)
+        defer { out = [] }
+        return out
+    }
+
+    // MARK: the session
+
+    private mutating func welcome(_ welcome: WireWelcome) {
+        guard let broker = BrokerID(welcome.brokerID) else { return }
+        out.append(
+            .event(.welcomed(broker: broker, bootEpoch: welcome.bootEpoch, keyBundle: Array(welcome.keyBundle))))
+        sendReady()
+        for (key, lease) in leases {
+            switch lease.held {
+            case .running: break
+            case .finished: sendResult(key)
+            case .handedBack: sendNack(key)
+            }
+        }
+        beat()
+    }
+
+    private mutating func sendReady() {
+        var ready = WireReady()
+        ready.role = offer.roles.map(\.rawValue).sorted()
+        ready.slots = offer.slots
+        ready.poolKeyID = offer.poolKeys.map { Data($0.bytes) }
+        ready.runID = Data(offer.run.bytes)
+        if let model = offer.model { ready.model = model }
+        ready.held = leases.map { ref($0.key, $0.value.fence) }
+        send(.ready(ready))
+        if draining { send(.drain(WireDrain())) }
+    }
+
+    private mutating func send(_ body: WireControl.OneOf_Body, _ attachments: [[UInt8]] = []) {
+        if let frames = session.number(body, attachments, at: now) { out.append(.send(frames)) }
+    }
+
+    // MARK: heartbeats and progress
+
+    private var nextBeat: Int64 { lastBeat + session.beat }
+    private var nextReport: Int64 { lastReport + session.beat / 4 }
+
+    /// Says what is new, but not more often than it is of use.
+    private mutating func report() {
+        guard session.isOpen else { return }
+        if !fresh.isEmpty, now >= nextReport {
+            var progress = WireProgress()
+            progress.job = fresh.compactMap { key, steps in
+                guard let lease = leases[key] else { return nil }
+                var job = WireJobProgress()
+                job.job = ref(key, lease.fence)
+                job.stepsDone = steps.done
+                job.stepsTotal = steps.total
+                return job
+            }
+            fresh.removeAll(keepingCapacity: true)
+            lastReport = now
+            if !progress.job.isEmpty { send(.progress(progress)) }
+        }
+        if now >= nextBeat { beat() }
+    }
+
+    private mutating func beat() {
+        lastBeat = now
+        var heartbeat = WireHeartbeat()
+        heartbeat.iterations = iterations
+        if let model = offer.model { heartbeat.model = model }
+        send(.heartbeat(heartbeat))
+    }
+
+    // MARK: jobs
+
+    private func holds(_ key: JobKey, _ fence: Fence) -> Bool {
+        guard let lease = leases[key], lease.fence == fence, case .running = lease.held else { return false }
+        return true
+    }
+
+    private mutating func receive(_ body: WireControl.OneOf_Body, _ attachments: [[UInt8]]) {
+        switch body {
+        case .job(let job): take(job, attachments)
+        case .cancelJob(let cancel):
+            guard let (key, fence) = read(cancel.job), leases[key]?.fence == fence else { return }
+            drop(key)
+            out.append(.event(.cancel(key, fence, cancel.code)))
+        case .resultStored(let stored):
+            guard let (key, fence) = read(stored.job), leases[key]?.fence == fence else { return }
+            drop(key)
+            out.append(.event(.resultStored(key, fence, stale: stored.stale)))
+        case .drain: out.append(.event(.brokerDraining))
+        default: break  // A kind that only a newer broker sends.
+        }
+    }
+
+    private mutating func take(_ job: WireJob, _ attachments: [[UInt8]]) {
+        guard let (key, fence) = read(job.job), let envelope = try? Envelope(bytes: attachments[0]), envelope.key == key
+        else { return }
+        if let older = leases[key] {
+            guard older.fence != fence else { return }
+            out.append(.event(.cancel(key, older.fence, .cancelled)))
+            drop(key)
+        }
+        leases[key] = (fence, .running)
+        out.append(
+            .event(
+                .job(
+                    Assignment(
+                        key: key, fence: fence, envelope: envelope, sealed: attachments[1],
+                        checkpoint: attachments.count > 2 ? attachments[2] : nil, alone: job.alone,
+                        lease: Int64(min(job.leaseMs, 86_400_000)) * .millisecond))))
+    }
+
+    private mutating func checkpoint(_ key: JobKey, _ fence: Fence, _ step: UInt32, _ bytes: [UInt8]) {
+        guard holds(key, fence) else { return }
+        var checkpoint = WireCheckpoint()
+        checkpoint.job = ref(key, fence)
+        checkpoint.step = step
+        send(.checkpoint(checkpoint), [bytes])
+    }
+
+    private mutating func sendResult(_ key: JobKey) {
+        guard let lease = leases[key], case .finished(let cost, let header, let sealed) = lease.held else { return }
+        var result = WireWorkerResult()
+        result.job = ref(key, lease.fence)
+        result.cost = cost
+        send(.workerResult(result), [header, sealed])
+    }
+
+    private mutating func sendNack(_ key: JobKey) {
+        guard session.isOpen, let lease = leases[key], case .handedBack(let code, let message, let wait) = lease.held
+        else {
+            return
+        }
+        var nack = WireNack()
+        nack.job = ref(key, lease.fence)
+        nack.code = code
+        nack.message = message
+        nack.retryAfterMs = UInt64(max(wait / .millisecond, 0))
+        send(.nack(nack))
+        drop(key)
+    }
+
+    private mutating func drop(_ key: JobKey) {
+        leases[key] = nil
+        fresh[key] = nil
+    }
+
+    private func ref(_ key: JobKey, _ fence: Fence) -> WireJobRef {
+        var ref = WireJobRef()
+        ref.clientID = Data(key.client.bytes)
+        ref.jobID = Data(key.job.bytes)
+        ref.fence = fence.message
+        return ref
+    }
+
+    private func read(_ ref: WireJobRef) -> (JobKey, Fence)? {
+        guard let client = ClientID(ref.clientID), let job = JobID(ref.jobID), let fence = try? Fence(ref.fence) else {
+            return nil
+        }
+        return (JobKey(client: client, job: job), fence)
+    }
+}
