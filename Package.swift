@@ -50,7 +50,7 @@ let floor2: [Target] = [
     .target(
         name: "Wire", dependencies: ["Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"],
         swiftSettings: strict),
-    .target(name: "Trust", dependencies: ["Wire", "Sodium", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
+    .target(name: "Trust", dependencies: ["Wire", "Sodium", "Disk", "Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
     room("Sealing", ["Wire", "Trust", "Sodium"]),
     room("Diffusion", ["Chain", "Torch", "Safetensors"]),
 ]
@@ -103,7 +103,7 @@ let testTargets: [Target] = [
     tests("Topology", ["Topology"]),
     tests("Chain", ["Chain"]),
     tests("Wire", ["Wire", "Chain"]),
-    tests("Trust", ["Trust", "Wire", "Sodium"]),
+    tests("Trust", ["Trust", "Wire", "Sodium", "Chain"]),
     tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium"]),
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),

@@ -1,3 +1,4 @@
+package import Chain
 internal import Foundation
 package import Sodium
 internal import SwiftProtobuf
@@ -94,12 +95,14 @@ package struct BrokerCertificate: Hashable, Sendable {
 /// A run descriptor with the signer's word on it.
 package struct CertifiedRun: Hashable, Sendable {
     package let id: RunID
-    package let descriptor: WireRunDescriptor
+    package let document: RunDocument
+
+    package var descriptor: RunDescriptor { document.descriptor }
 
     /// - Throws: what ``SignedStatement/verify(_:as:root:now:)`` throws; `.malformed`.
     package init(verifying bytes: [UInt8], root: Ed25519PublicKey, now: UnixTime) throws(TrustError) {
         let statement = try SignedStatement.verify(bytes, as: .run, root: root, now: now)
         self.id = RunID(of: statement)
-        self.descriptor = try parse(WireRunDescriptor.self, statement, "run descriptor")
+        do { document = try RunDocument(bytes: statement) } catch { throw TrustError(error) }
     }
 }

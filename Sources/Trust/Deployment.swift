@@ -1,3 +1,4 @@
+internal import Chain
 package import Foundation
 package import Sodium
 package import Wire

@@ -1,3 +1,4 @@
+internal import Disk
 internal import Foundation
 
 /// The little that this room asks of a file system: whole files, written so that a crash leaves the old or the new one.
@@ -35,13 +36,11 @@ enum Files {
         return all.filter { $0.hasSuffix(suffix) && !$0.hasPrefix(".") }.sorted()
     }
 
-    /// Replaces a public file: temporary file, fsync, rename, fsync of the folder.
+    /// Replaces a public file.
     static func replace(_ url: URL, with bytes: [UInt8]) throws(TrustError) {
-        let temporary = url.deletingLastPathComponent().appending(path: ".\(url.lastPathComponent).\(getpid()).new")
-        unlink(temporary.path)
-        try create(temporary, mode: 0o644, bytes.count) { bytes.withUnsafeBytes($0) }
-        guard rename(temporary.path, url.path) == 0 else { throw failure("written", url) }
-        try syncFolder(of: url)
+        do { try DurableFile.write(bytes, to: url, permissions: 0o644) } catch {
+            throw TrustError(.fileUnreadable, error.message)
+        }
     }
 
     /// A file that does not exist yet, durable on return.
@@ -71,13 +70,6 @@ enum Files {
             unlink(url.path)
             throw error
         }
-    }
-
-    static func syncFolder(of url: URL) throws(TrustError) {
-        let folder = open(url.deletingLastPathComponent().path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard folder >= 0 else { throw failure("opened", url.deletingLastPathComponent()) }
-        defer { close(folder) }
-        guard fsync(folder) == 0 else { throw failure("synced", url.deletingLastPathComponent()) }
     }
 
     static func failure(_ verb: String, _ url: URL) -> TrustError {

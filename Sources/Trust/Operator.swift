@@ -8,7 +8,7 @@ package import Wire
 ///     let op = try Operator.create(in: folder, now: now)
 ///     let (kit, _) = try op.addNode(.client, name: NodeName("hospital-a"), now: now)
 ///     try op.makePoolKeys(now: now)
-///     try op.certify(run: descriptor, now: now)
+///     try op.certify(run: RunDocument(descriptor), now: now)
 ///     Deployment(opening: op.deploymentFolder, pinned: kit.root, now: now)
 ///
 /// `folder/operator/` holds `root.key` and `signer.key`. Everything here but a new signer works without `root.key`: take it
@@ -153,8 +153,8 @@ package struct Operator: Sendable {
 
     /// - Returns: the run with its id, the hash of exactly the bytes that were signed.
     @discardableResult
-    package func certify(run descriptor: WireRunDescriptor, now: UnixTime) throws(TrustError) -> CertifiedRun {
-        let bytes = descriptor.encoded
+    package func certify(run document: RunDocument, now: UnixTime) throws(TrustError) -> CertifiedRun {
+        let bytes = document.bytes
         try write(bytes, as: .run, to: "\(Layout.runs)/\(RunID(of: bytes))\(Layout.suffix)")
         return try deployment(now).run(RunID(of: bytes).description)
     }

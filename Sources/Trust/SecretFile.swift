@@ -1,3 +1,4 @@
+internal import Disk
 package import Foundation
 package import Sodium
 
@@ -47,7 +48,9 @@ package enum SecretFile {
             }
         }
         try Files.create(url, mode: 0o600, content.count) { write in content.withUnsafeBytes(write) }
-        try Files.syncFolder(of: url)
+        do { try DurableFile.flushFolder(url.deletingLastPathComponent()) } catch {
+            throw TrustError(.fileUnreadable, error.message)
+        }
     }
 
     /// - Throws: `.fileMissing`; `.fileExposed` with the command that mends it; `.malformed` for a truncated, damaged or

@@ -1,3 +1,4 @@
+import Chain
 import Foundation
 import Sodium
 import Testing
@@ -20,8 +21,8 @@ struct DeploymentTests {
         #expect(worker.signingKey == workerKey)
         #expect(try deployment.broker(NodeName("broker-1"), at: Scene.now).curveKey == scene.broker.curve.publicKey)
         let run = try deployment.run()
-        #expect(run.descriptor == Scene.descriptor())
-        #expect(run.id.bytes == BLAKE2b.hash(Scene.descriptor().encoded))
+        #expect(try run.descriptor == Scene.descriptor())
+        #expect(try run.id.bytes == BLAKE2b.hash(RunDocument(Scene.descriptor()).bytes))
         #expect(try deployment.run(run.id.short).id == run.id)
         #expect(code { _ = try deployment.run("zz") } == .unknown)
         #expect(code { _ = try deployment.broker(NodeName("other"), at: Scene.now) } == .unknown)

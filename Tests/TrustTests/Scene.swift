@@ -1,3 +1,4 @@
+import Chain
 import Foundation
 import Sodium
 import Trust
@@ -20,17 +21,16 @@ final class Scene {
         worker = try op.addNode(.worker, name: NodeName("worker-1"), now: Self.now).kit
         broker = try op.addNode(.broker, name: NodeName("broker-1"), now: Self.now).kit
         try op.makePoolKeys(now: Self.now)
-        try op.certify(run: Self.descriptor(), now: Self.now)
+        try op.certify(run: RunDocument(Self.descriptor()), now: Self.now)
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
 
-    static func descriptor() -> WireRunDescriptor {
-        var run = WireRunDescriptor()
-        run.name = "digits"
-        run.schedule.kind = .cosine
-        run.schedule.timesteps = 1000
-        return run
+    static func descriptor() throws -> RunDescriptor {
+        try RunDescriptor(
+            name: "digits", schedule: Schedule(.cosine(), timesteps: 1000),
+            image: .init(channels: 1, height: 8, width: 8), labels: ["zero", "one"], backboneConfig: "{}",
+            nonce: [UInt8](0..<16), created: now)
     }
 
     func deployment(at now: UnixTime = Scene.now) throws -> Deployment {
