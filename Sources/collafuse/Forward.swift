@@ -1,0 +1,61 @@
+import ArgumentParser
+import Foundation
+
+/// A subcommand of `collafuse-compute`, the binary beside this one: it takes this process over, arguments, help and all.
+protocol Forward: ParsableCommand {
+    var arguments: [String] { get }
+}
+
+extension Forward {
+    func run() throws {
+        let compute = try ComputeBinary.url()
+        let words = [compute.path, Self.configuration.commandName ?? ""] + arguments
+        var pointers = words.map { strdup($0) } + [nil]
+        execv(compute.path, &pointers)
+        // Only reached when the binary could not be started.
+        throw ValidationError("\(compute.path) cannot be started: \(String(cString: strerror(errno)))")
+    }
+}
+
+/// Where the half that links libtorch is.
+enum ComputeBinary {
+    /// - Throws: a `ValidationError` when it does not lie beside this binary.
+    static func url() throws -> URL {
+        let own = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+        let compute = own.deletingLastPathComponent().appending(path: "collafuse-compute")
+        guard FileManager.default.isExecutableFile(atPath: compute.path) else {
+            throw ValidationError("\(compute.path) is missing: build it with `make build`")
+        }
+        return compute
+    }
+}
+
+private func configuration(_ name: String, _ abstract: String) -> CommandConfiguration {
+    // No help names: `--help` belongs to the other binary.
+    CommandConfiguration(commandName: name, abstract: abstract, helpNames: [])
+}
+
+struct WorkerForward: Forward {
+    static let configuration = collafuse.configuration("worker", "Denoise for clients, or train the backbone.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}
+
+struct ClientForward: Forward {
+    static let configuration = collafuse.configuration("client", "Publish masked images, train the head, sample.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}
+
+struct ModelForward: Forward {
+    static let configuration = collafuse.configuration("model", "Look at models and convert them.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}
+
+struct ReportForward: Forward {
+    static let configuration = collafuse.configuration("report", "Judge a run and draw its pictures and its page.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}
+
+struct BaselineForward: Forward {
+    static let configuration = collafuse.configuration("baseline", "Train each client alone, to compare a run with.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}
