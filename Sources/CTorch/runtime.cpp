@@ -1,4 +1,4 @@
-// Errors, threads, gradient mode, and how many tensors are alive.
+// Errors, threads, gradient mode, and the balance of tensors.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -6,14 +6,13 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstring>
 
 #include "support.hpp"
 
 namespace {
 
-std::atomic<int64_t> live{0};
+thread_local int64_t balance = 0;
 thread_local std::string last_error;
 
 /// One open scope: the first failure it has seen.
@@ -44,7 +43,7 @@ ct_status classify(const c10::Error &error) noexcept {
 
 ct_tensor wrap(at::Tensor value) {
   auto handle = new ct_tensor_s{std::move(value)};
-  live.fetch_add(1, std::memory_order_relaxed);
+  ++balance;
   return handle;
 }
 
@@ -98,7 +97,7 @@ extern "C" {
 
 const char *ct_last_error(void) { return last_error.c_str(); }
 
-int64_t ct_live_tensors(void) { return live.load(std::memory_order_relaxed); }
+int64_t ct_balance(void) { return balance; }
 
 const char *ct_version(void) { return TORCH_VERSION; }
 
@@ -117,7 +116,7 @@ ct_status ct_cuda_devices(int32_t *out) { CT_RUN(*out = at::hasCUDA() ? at::deta
 void ct_free(ct_tensor tensor) {
   if (tensor == nullptr) return;
   delete tensor;
-  live.fetch_sub(1, std::memory_order_relaxed);
+  --balance;
 }
 
 void ct_scope_enter(void) {

@@ -4,7 +4,9 @@ extension SafetensorsArchive {
     /// The file's bytes. The same tensors and metadata always give the same bytes, whatever the order they were added in:
     /// tensors are laid out widest element first, then by name, as the format's own library does.
     package func encoded() -> Data {
-        let ordered = entries.sorted { ($0.type.rank, $0.name) < ($1.type.rank, $1.name) }
+        let ordered = entries.sorted { a, b in
+            a.type == b.type ? a.name.utf8.lexicographicallyPrecedes(b.name.utf8) : a.type.rank < b.type.rank
+        }
         var members: [String] = []
         if !metadata.isEmpty {
             let pairs = metadata.sorted { $0.key < $1.key }.map { "\(json($0.key)):\(json($0.value))" }

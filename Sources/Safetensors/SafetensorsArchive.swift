@@ -69,9 +69,10 @@ package struct SafetensorsArchive: Hashable, Sendable {
         guard entry.name != "__metadata__" else {
             throw SafetensorsError(.malformedHeader, "\"__metadata__\" is reserved: give the tensor another name.")
         }
-        guard places.updateValue(entries.count, forKey: entry.name) == nil else {
+        guard places[entry.name] == nil else {
             throw SafetensorsError(.duplicateName, "Two tensors are named \(quoted(entry.name)): names must differ.")
         }
+        places[entry.name] = entries.count
         entries.append(entry)
     }
 

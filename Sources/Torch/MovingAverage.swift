@@ -1,5 +1,4 @@
 import CTorch
-import Foundation
 
 /// The exponential moving average of a network's parameters:
 ///
@@ -9,14 +8,14 @@ import Foundation
 package struct MovingAverage<Network: Module> {
     package enum Decay: Hashable, Sendable {
         case constant(Double)
-        /// min(limit, (1 + k)/(10 + k)) at update k = 1, 2, …: short memory at first. diffusers' `EMAModel` without `use_ema_warmup`.
+        /// 0 at the first update, which copies; then min(limit, k/(9 + k)): a short memory at first, as diffusers' `EMAModel`.
         case ramped(limit: Double)
 
         /// d for update k, counted from 1.
         package func value(at k: Int) -> Double {
             switch self {
             case .constant(let decay): decay
-            case .ramped(let limit): min(limit, Double(1 + k) / Double(10 + k))
+            case .ramped(let limit): k <= 1 ? 0 : min(limit, Double(k) / Double(9 + k))
             }
         }
     }

@@ -2,7 +2,7 @@ import CTorch
 
 /// An n-dimensional array of libtorch, with reference semantics: two variables may name the same tensor, and views share storage.
 ///
-///     let x = Tensor([1, 2, 3, 4, 5, 6], shape: [2, 3])      // float32 on the CPU
+///     let x = Tensor([1.0, 2, 3, 4, 5, 6], shape: [2, 3])    // float32 on the CPU; whole numbers alone would be int64
 ///     let y = (x * 2 + 1).sum(1)                             // [9, 33] … a new tensor for each operation
 ///
 /// ARC frees it: storage goes back the moment the last reference is gone. Not `Sendable`, because libtorch promises nothing about two threads

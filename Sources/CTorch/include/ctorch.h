@@ -42,9 +42,9 @@ typedef struct {
 
 enum { CT_CONTIGUOUS = 0, CT_CHANNELS_LAST = 1, CT_PRESERVE = 2 };
 
-// ---- runtime.cpp: errors, threads, gradient mode, what is alive
+// ---- runtime.cpp: errors, threads, gradient mode, the balance of tensors
 const char *ct_last_error(void);
-int64_t ct_live_tensors(void);  // tensors handed out and not yet freed, over all threads
+int64_t ct_balance(void);  // tensors handed out on this thread minus tensors freed on it
 const char *ct_version(void);
 ct_status ct_set_threads(int32_t count);  // threads inside one operation
 ct_status ct_threads(int32_t *out);
