@@ -266,7 +266,7 @@ package nonisolated struct WirePublishReceipt: Sendable {
 
   package var publicationID: [Data] = []
 
-  /// BLAKE2b-256 of publication id ‖ the image's values as they were sent
+  /// BLAKE2b-256 of publication id ‖ u32 cut ‖ u32 label ‖ f32 values, little-endian
   package var storedHash: [Data] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -283,7 +283,7 @@ package nonisolated struct WireDenoiseRequest: Sendable {
   package var seed: UInt64 = 0
 
   /// noise is keyed by (seed, first_sample + i, t, purpose)
-  package var firstSample: UInt64 = 0
+  package var firstSample: UInt32 = 0
 
   /// N times; the number of labels stands for "none"
   package var label: [UInt32] = []
@@ -310,7 +310,7 @@ package nonisolated struct WireDenoiseRequest: Sendable {
   package init() {}
 }
 
-/// Tensors: "x" F32 [N, C, H, W], x at the cut; "x0" F32 [N, C, H, W], the backbone's last guess of x_0.
+/// Tensors: "x" F32 [N, C, H, W], x at the cut.
 package nonisolated struct WireDenoiseResult: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -570,7 +570,7 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.seed) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.firstSample) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.firstSample) }()
       case 3: try { try decoder.decodeRepeatedUInt32Field(value: &self.label) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.cut) }()
       case 5: try { try decoder.decodeSingularEnumField(value: &self.sampler) }()
@@ -588,7 +588,7 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
       try visitor.visitSingularUInt64Field(value: self.seed, fieldNumber: 1)
     }
     if self.firstSample != 0 {
-      try visitor.visitSingularUInt64Field(value: self.firstSample, fieldNumber: 2)
+      try visitor.visitSingularUInt32Field(value: self.firstSample, fieldNumber: 2)
     }
     if !self.label.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.label, fieldNumber: 3)
