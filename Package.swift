@@ -61,7 +61,7 @@ let floor3: [Target] = [
 ]
 
 let floor4: [Target] = [
-    room("Broker", ["Exchange", "Fabric", "Trust", "Wire", "Observability", logging, lifecycle]),
+    room("Broker", ["Exchange", "Fabric", "Sodium", "Trust", "Wire", "ZeroMQ", "Observability", logging, lifecycle]),
     room(
         "Worker",
         [

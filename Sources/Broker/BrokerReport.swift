@@ -1,0 +1,98 @@
+internal import Exchange
+internal import Fabric
+internal import Logging
+internal import Observability
+internal import ZeroMQ
+
+/// What the broker tells people and files about its work: counts and bytes, never contents.
+struct BrokerReport {
+    private let metrics: MetricsLog?
+    private let logger: Logger
+    private var lastCounters: BrokerCounters?
+
+    init(metrics: MetricsLog?, logger: Logger) {
+        self.metrics = metrics
+        self.logger = logger
+    }
+
+    /// One line, when anything happened since the last.
+    mutating func status(_ snapshot: BrokerSnapshot, _ hub: RouterHub) {
+        guard snapshot.counters != lastCounters else { return }
+        lastCounters = snapshot.counters
+        let total = hub.traffic.values.reduce(into: Traffic()) { sum, traffic in
+            sum.bytesIn += traffic.bytesIn
+            sum.bytesOut += traffic.bytesOut
+        }
+        var metadata: Logger.Metadata = [
+            "peers": "\(snapshot.sessions)", "jobs": "\(snapshot.jobs)", "held": "\(Self.size(snapshot.bytes))",
+            "accepted": "\(snapshot.counters.accepted)", "done": "\(snapshot.counters.finished)",
+            "in": "\(Self.size(total.bytesIn))", "out": "\(Self.size(total.bytesOut))",
+        ]
+        for role in snapshot.roles {
+            metadata[role.role.rawValue] = "\(role.leased) leased, \(role.queued) queued, \(role.workers) workers"
+        }
+        if snapshot.counters.leasesLost > 0 { metadata["redelivered"] = "\(snapshot.counters.leasesLost)" }
+        logger.info("Status", metadata: metadata)
+    }
+
+    /// A line of all figures; the last one of a run is its sum.
+    func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory) {
+        guard let metrics else { return }
+        let counters = snapshot.counters
+        let process = ProcessFigures.now()
+        let peers = hub.traffic.map { key, traffic in
+            (name: directory.names[key] ?? key.description, side: Self.side(of: key, in: directory), traffic: traffic)
+        }
+        metrics.write(
+            "broker",
+            [
+                "sessions": .integer(snapshot.sessions), "jobs": .integer(snapshot.jobs),
+                "bytes_held": .integer(snapshot.bytes), "submitted": .integer(counters.submitted),
+                "accepted": .integer(counters.accepted), "rejected": .integer(counters.rejected),
+                "leased": .integer(counters.leased), "redelivered": .integer(counters.leasesLost),
+                "handed_back": .integer(counters.handedBack), "finished": .integer(counters.finished),
+                "stale": .integer(counters.staleResults), "acknowledged": .integer(counters.acknowledged),
+                "cancelled": .integer(counters.cancelled), "expired": .integer(counters.expired),
+                "dead_letters": .integer(counters.deadLetters), "garbage": .integer(counters.garbage),
+                "refused": .integer(hub.refused), "peak_memory": .integer(process.peakMemory),
+                "cpu_seconds": .number(process.cpuSeconds),
+                "roles": .array(
+                    snapshot.roles.map { role in
+                        [
+                            "role": .string(role.role.rawValue), "workers": .integer(role.workers),
+                            "slots": .integer(role.slots), "leased": .integer(role.leased),
+                            "queued": .integer(role.queued),
+                        ]
+                    }),
+                "peers": .array(
+                    peers.sorted { $0.name < $1.name }.map { peer in
+                        [
+                            "name": .string(peer.name), "side": .string(peer.side),
+                            "messages_in": .integer(peer.traffic.messagesIn),
+                            "messages_out": .integer(peer.traffic.messagesOut),
+                            "bytes_in": .integer(peer.traffic.bytesIn), "bytes_out": .integer(peer.traffic.bytesOut),
+                        ]
+                    }),
+            ])
+    }
+
+    private static func side(of key: CurveKey, in directory: Directory) -> String {
+        switch directory.principal(behind: key) {
+        case .client: "client"
+        case .worker: "worker"
+        case nil: "gone"
+        }
+    }
+
+    /// For people.
+    private static func size(_ bytes: Int) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB"]
+        var value = Double(bytes)
+        var unit = 0
+        while value >= 1000, unit < units.count - 1 {
+            value /= 1000
+            unit += 1
+        }
+        return unit == 0 ? "\(bytes) B" : "\((value * 10).rounded() / 10) \(units[unit])"
+    }
+}

@@ -1,0 +1,77 @@
+package import Exchange
+internal import Fabric
+package import Logging
+package import Observability
+package import ServiceLifecycle
+package import Trust
+internal import ZeroMQ
+
+/// The broker as a service: its thread, its sockets, its journal, and `BrokerCore` in the middle, which decides.
+///
+///     let broker = BrokerService(settings: settings, kit: kit, logger: logger) { endpoints in … }
+///     try await ServiceGroup(services: [broker], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
+///
+/// On graceful shutdown every peer is told BYE, and it ends within two seconds. Cancellation ends it at once. Neither
+/// loses a job that was accepted as long as the journal keeps what it was given.
+package struct BrokerService: Service {
+    package typealias Ready = @Sendable (_ endpoints: [Side: String]) -> Void
+    package typealias MakeJournal = @Sendable () throws -> any Journal
+
+    private let settings: BrokerSettings
+    private let kit: NodeKit
+    private let makeJournal: MakeJournal
+    private let metrics: MetricsLog?
+    private let logger: Logger
+    private let ready: Ready
+
+    /// - Parameters:
+    ///   - kit: the broker's own keys.
+    ///   - journal: made on the broker's thread; nil: nothing outlives the process.
+    ///   - ready: told where it listens, once it does; on the broker's thread.
+    package init(
+        settings: BrokerSettings, kit: NodeKit, journal: MakeJournal? = nil, metrics: MetricsLog? = nil,
+        logger: Logger, ready: @escaping Ready = { _ in }
+    ) {
+        self.settings = settings
+        self.kit = kit
+        self.makeJournal = journal ?? { VolatileJournal(random: SystemRandomNumberGenerator()) }
+        self.metrics = metrics
+        self.logger = logger
+        self.ready = ready
+    }
+
+    /// - Throws: `BrokerError`, `TrustError` for kit and deployment folder, `ZeroMQError` that names the endpoint.
+    package func run() async throws {
+        guard kit.kind == .broker else {
+            throw BrokerError(.wrongKit, "the kit of \(kit.name) is a \(kit.kind.rawValue)'s, not a broker's")
+        }
+        let inbox = try Inbox<BrokerRequest>()
+        try await withTaskCancellationHandler {
+            try await withGracefulShutdownHandler {
+                try await withCheckedThrowingContinuation { (end: CheckedContinuation<Void, any Error>) in
+                    LoopThread.start(named: "broker") {
+                        end.resume(
+                            with: Result {
+                                let loop = try BrokerLoop(
+                                    settings: settings, kit: kit, journal: makeJournal(), inbox: inbox,
+                                    metrics: metrics, logger: logger)
+                                ready(loop.endpoints)
+                                try loop.run()
+                            })
+                    }
+                }
+            } onGracefulShutdown: {
+                inbox.put(.shutDown)
+            }
+        } onCancel: {
+            inbox.put(.stop)
+        }
+    }
+}
+
+enum BrokerRequest: Sendable {
+    /// Say goodbye, then end.
+    case shutDown
+    /// End.
+    case stop
+}
