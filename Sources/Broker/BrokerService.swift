@@ -2,7 +2,7 @@ package import Exchange
 internal import Fabric
 package import Logging
 package import Observability
-package import ServiceLifecycle
+internal import ServiceLifecycle
 package import Trust
 internal import ZeroMQ
 

@@ -73,7 +73,6 @@ final class LinkLoop<Machine: LinkMachine> {
         nextBroker += 1
         tell(.connecting(broker.endpoint))
         connection = try LinkConnection(context, broker, identity, settings)
-        try carryOut(machine.opened(at: clock()))
     }
 
     private func wait() throws(ZeroMQError) {
@@ -112,15 +111,27 @@ final class LinkLoop<Machine: LinkMachine> {
         }
     }
 
-    /// What the monitor saw. A lost connection ends the session, so it takes a fresh socket and not libzmq's next try:
-    /// on that one the broker would hear a stranger in mid-sentence.
+    /// What the monitor saw. The machine is told of a socket only once it is connected: before, what it says could only
+    /// grow old. A lost connection ends the session, so it takes a fresh socket and not libzmq's next try: on that one the
+    /// broker would hear a stranger in mid-sentence.
     private func watch() throws(ZeroMQError) {
         while let connection, let seen = try connection.nextReport() {
             tell(seen)
             switch seen {
-            case .connected: pause = settings.firstPause
-            case .lost: try reopen()
-            case .connecting, .unreachable, .refused, .wrongServer: break
+            case .connected:
+                pause = settings.firstPause
+                try carryOut(machine.opened(at: clock()))
+            case .lost:
+                try reopen()
+            case .unreachable:
+                // libzmq tries again by itself; another broker may be there at once.
+                if brokers.count > 1 { try reopen() }
+            case .refused, .wrongServer:
+                // People have to do something first. libzmq would give up, or try ten times a second.
+                pause = settings.longestPause
+                try reopen()
+            case .connecting:
+                break
             }
         }
     }
@@ -131,8 +142,8 @@ final class LinkLoop<Machine: LinkMachine> {
             case .event(let event):
                 deliver(event)
             case .send(let frames):
-                // Between two sockets there is nobody to send to; the machine starts anew when it is told of the next.
-                guard let connection else { continue }
+                // Between two connections there is nobody to send to; the machine starts anew when it is told of the next.
+                guard let connection, connection.wasConnected else { continue }
                 if try !connection.send(frames.parts(sequence: frames.control.sequence)) {
                     logger.warning("More waits to be sent than may; the connection is given up")
                     try reopen()

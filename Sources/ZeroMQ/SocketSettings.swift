@@ -15,6 +15,8 @@ package struct SocketSettings: Sendable {
     /// ROUTER: sending to a peer that is gone is an error and not silence.
     package var mandatory = true
     package var handshakeTimeout: Int32 = 5_000
+    /// For hosts that do not even refuse a connection.
+    package var connectTimeout: Int32 = 5_000
     /// libzmq's own PING from the I/O thread, which a busy owner of the socket does not hold up; 0: none.
     package var heartbeatInterval: Int32 = 5_000
     package var heartbeatTimeout: Int32 = 15_000
@@ -37,6 +39,7 @@ package struct SocketSettings: Sendable {
             try socket.set(ZMQ_ROUTER_MANDATORY, Int32(mandatory ? 1 : 0))
         }
         try socket.set(ZMQ_HANDSHAKE_IVL, handshakeTimeout)
+        try socket.set(ZMQ_CONNECT_TIMEOUT, connectTimeout)
         try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatInterval)
         try socket.set(ZMQ_HEARTBEAT_TIMEOUT, heartbeatTimeout)
         try socket.set(ZMQ_HEARTBEAT_TTL, heartbeatTimeout)

@@ -129,10 +129,14 @@ struct Parrot: LinkMachine {
     }
     var nextDeadline: Int64?
     private var sequence: UInt64 = 0
+    private var isOpen = false
+    private var early: [Frames] = []
 
     mutating func opened(at now: Moment) -> [LinkAction<Event>] {
         sequence = 0
-        return [.event(.opened), numbered(Frames(.hello(WireHello())))]
+        isOpen = true
+        defer { early = [] }
+        return [.event(.opened), numbered(Frames(.hello(WireHello())))] + early.map { numbered($0) }
     }
 
     mutating func receive(_ frames: Frames, at now: Moment) -> [LinkAction<Event>] { [.event(.heard(frames))] }
@@ -143,9 +147,12 @@ struct Parrot: LinkMachine {
 
     mutating func handle(_ command: Command, at now: Moment) -> [LinkAction<Event>] {
         switch command {
-        case .say(let frames): [numbered(frames)]
-        case .reconnect: [.reconnect]
-        case .close: [.close]
+        case .say(let frames):
+            if isOpen { return [numbered(frames)] }
+            early.append(frames)
+            return []
+        case .reconnect: return [.reconnect]
+        case .close: return [.close]
         }
     }
 

@@ -152,6 +152,32 @@ import ZeroMQ
         try await end
     }
 
+    @Test func aBrokerThatIsDownIsPassedOver() async throws {
+        let keys = try directory.addClient()
+        let hub = try TestHub(directory, keys: Keys(), answer: Self.echo)
+        defer { hub.stop() }
+        let down = BrokerAddress(endpoint: "tcp://127.0.0.1:9", key: try Keys().key)
+        let link = try link(to: [down, hub.address], as: keys)
+        async let end: Void = link.run()
+        #expect(try await events.wait { if case .heard = $0 { true } else { false } })
+        #expect(reports.all.contains(.unreachable(down.endpoint)))
+        link.close()
+        try await end
+    }
+
+    @Test func aKeyThatIsAddedToTheRosterIsLetInWithoutARestart() async throws {
+        let hub = try TestHub(directory, keys: Keys(), answer: Self.echo)
+        defer { hub.stop() }
+        let keys = try Keys()
+        let link = try link(to: [hub.address], as: keys) { $0.longestPause = 100 }
+        async let end: Void = link.run()
+        #expect(try await reports.wait { $0 == .refused(hub.address.endpoint) })
+        directory[keys.key] = .client(try #require(ClientID(keys.key.bytes.prefix(16))), ClientRights())
+        #expect(try await events.wait { if case .heard = $0 { true } else { false } })
+        link.close()
+        try await end
+    }
+
     @Test func aServerWithAnotherKeyIsToldApart() async throws {
         let keys = try directory.addClient()
         let hub = try TestHub(directory, keys: Keys(), answer: Self.echo)
