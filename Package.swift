@@ -12,6 +12,7 @@ let strict: [SwiftSetting] =
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
@@ -81,7 +82,7 @@ let floor4: [Target] = [
 let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
-        dependencies: ["Broker", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle],
+        dependencies: ["Broker", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle, signals],
         exclude: ["README.md"], swiftSettings: strict),
     .executableTarget(
         name: "collafuse-compute",

@@ -13,6 +13,6 @@ struct CollaFuse: AsyncParsableCommand {
             To see all of it on this machine:  collafuse up topology/quickstart.yaml
             """,
         subcommands: [
-            WorkerForward.self, ClientForward.self, ModelForward.self, ReportForward.self, BaselineForward.self,
+            BrokerCommand.self, WorkerForward.self, ClientForward.self, ModelForward.self, ReportForward.self, BaselineForward.self,
         ])
 }

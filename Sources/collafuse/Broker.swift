@@ -1,0 +1,92 @@
+import ArgumentParser
+import Broker
+import Exchange
+import Foundation
+import Logging
+import Observability
+import ServiceLifecycle
+import Trust
+import UnixSignals
+
+/// `collafuse broker`
+struct BrokerCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "broker",
+        abstract: "Pass jobs from clients to workers and results back, without being able to read either.",
+        discussion: """
+            A broker listens on two ports: one for clients, one for workers. It lets in whoever the deployment folder \
+            names, by their CURVE keys, and reads the folder again when it changes. What it forwards is sealed: it sees who \
+            sends how much to which kind of worker, and no image.
+
+            Its kit (its own key) is made with `collafuse keys`; the deployment folder is the operator's, the same for \
+            every node.
+
+              On this machine:
+              collafuse broker --deployment public --kit nodes/broker
+
+              For others:
+              collafuse broker --deployment public --kit nodes/broker \\
+              --clients 'tcp://*:5610' --workers 'tcp://*:5611'
+
+            Ctrl-C or SIGTERM ends it within two seconds, having said goodbye to everybody. Jobs live in its memory: when \
+            it is started again, clients submit theirs again by themselves.
+            """)
+
+    @Option(help: ArgumentHelp("The deployment folder.", valueName: "folder"))
+    var deployment: String
+
+    @Option(help: ArgumentHelp("The broker's kit.", valueName: "folder"))
+    var kit: String
+
+    @Option(help: ArgumentHelp("Where clients connect; port * takes a free one.", valueName: "endpoint"))
+    var clients = "tcp://127.0.0.1:5610"
+
+    @Option(help: ArgumentHelp("Where workers connect; port * takes a free one.", valueName: "endpoint"))
+    var workers = "tcp://127.0.0.1:5611"
+
+    @Option(
+        help: ArgumentHelp(
+            "Writes where it listens, as JSON, to this file once it does: for those who let it choose its ports.",
+            valueName: "file"))
+    var announce: String?
+
+    @Option(help: ArgumentHelp("Appends figures to this file, as JSON lines.", valueName: "file"))
+    var metrics: String?
+
+    @Option(help: ArgumentHelp("Seconds without progress after which a job is given to another worker.", valueName: "s"))
+    var lease = 15
+
+    @Option(help: ArgumentHelp("Megabytes of jobs and results held at most, of all clients.", valueName: "MB"))
+    var hold = 256
+
+    @OptionGroup var logs: LogOptions
+
+    func validate() throws {
+        guard (1...86_400).contains(lease) else { throw ValidationError("--lease is 1 to 86400 seconds") }
+        guard (1...1_000_000).contains(hold) else { throw ValidationError("--hold is 1 to 1000000 MB") }
+    }
+
+    func run() async throws {
+        let kit = try NodeKit(opening: URL(filePath: kit))
+        let logger = logs.logger(kit.name.description)
+        var settings = BrokerSettings(clients: clients, workers: workers, deployment: URL(filePath: deployment))
+        settings.core.lease = Int64(lease) * .second
+        settings.core.limits.bytes = hold << 20
+        settings.core.limits.bytesPerClient = min(settings.core.limits.bytesPerClient, hold << 20)
+        let metrics = try metrics.map { try MetricsLog(appendingTo: URL(filePath: $0), node: kit.name.description) }
+        let broker = BrokerService(settings: settings, kit: kit, metrics: metrics, logger: logger) { endpoints in
+            guard let announce else { return }
+            let text: JSONValue = [
+                "clients": .string(endpoints[.client] ?? ""), "workers": .string(endpoints[.worker] ?? ""),
+            ]
+            do { try Data(text.text.utf8).write(to: URL(filePath: announce), options: .atomic) } catch {
+                logger.error("Cannot announce the ports", metadata: ["file": "\(announce)", "why": "\(error)"])
+            }
+        }
+        try await ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [.init(service: broker, successTerminationBehavior: .gracefullyShutdownGroup)],
+                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+        ).run()
+    }
+}
