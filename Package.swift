@@ -44,6 +44,7 @@ let floor1: [Target] = [
     room("Images", ["CPNG", "CImages", "Safetensors"]),
     room("Topology", [yams]),
     room("Observability", [logging]),
+    .target(name: "CProcess", exclude: ["README.md"]),
 ]
 
 let floor2: [Target] = [
@@ -76,13 +77,14 @@ let floor4: [Target] = [
             "Images", logging,
         ],
         path: "Sources/Client"),
+    room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
     room("Evaluation", ["Chain", "Diffusion", "Torch", "Safetensors", "Images"]),
 ]
 
 let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
-        dependencies: ["Broker", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle, signals],
+        dependencies: ["Broker", "Launch", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle, signals],
         exclude: ["README.md"], swiftSettings: strict),
     .executableTarget(
         name: "collafuse-compute",
@@ -120,6 +122,7 @@ let testTargets: [Target] = [
             "Torch", "Safetensors", "Sodium", "Images",
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
+    tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain"]),
     tests("Command", ["Safetensors", "Images"]),
 ]
 

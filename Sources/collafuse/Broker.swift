@@ -53,7 +53,8 @@ struct BrokerCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Appends figures to this file, as JSON lines.", valueName: "file"))
     var metrics: String?
 
-    @Option(help: ArgumentHelp("Seconds without progress after which a job is given to another worker.", valueName: "s"))
+    @Option(
+        help: ArgumentHelp("Seconds without progress after which a job is given to another worker.", valueName: "s"))
     var lease = 15
 
     @Option(help: ArgumentHelp("Megabytes of jobs and results held at most, of all clients.", valueName: "MB"))

@@ -13,6 +13,7 @@ struct CollaFuse: AsyncParsableCommand {
             To see all of it on this machine:  collafuse up topology/quickstart.yaml
             """,
         subcommands: [
-            BrokerCommand.self, WorkerForward.self, ClientForward.self, ModelForward.self, ReportForward.self, BaselineForward.self,
+            Up.self, BrokerCommand.self, WorkerForward.self, ClientForward.self, ModelForward.self, ReportForward.self,
+            BaselineForward.self,
         ])
 }

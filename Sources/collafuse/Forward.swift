@@ -19,9 +19,10 @@ extension Forward {
 
 /// Where the half that links libtorch is.
 enum ComputeBinary {
+    static var own: URL { URL(filePath: "/proc/self/exe").resolvingSymlinksInPath() }
+
     /// - Throws: a `ValidationError` when it does not lie beside this binary.
     static func url() throws -> URL {
-        let own = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
         let compute = own.deletingLastPathComponent().appending(path: "collafuse-compute")
         guard FileManager.default.isExecutableFile(atPath: compute.path) else {
             throw ValidationError("\(compute.path) is missing: build it with `make build`")

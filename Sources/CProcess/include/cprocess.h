@@ -1,0 +1,12 @@
+// Starts a child process that cannot outlive its parent. In C, since between fork and exec nothing else is safe.
+#pragma once
+
+#include <sys/types.h>
+
+// Starts path with argv and envp (both end in NULL), its output and errors going to output_fd, its input empty.
+//
+// The child leads a process group of its own, so that a Ctrl-C at the terminal reaches the parent alone. It is killed when
+// the thread that called this ends: call it from a thread that lives as long as its children may.
+//
+// Returns 0 and sets *pid, or an errno: of fork, or of exec (no such file, not executable).
+int cprocess_spawn(const char *path, char *const argv[], char *const envp[], int output_fd, pid_t *pid);

@@ -1,0 +1,151 @@
+package import Foundation
+package import Topology
+
+extension LaunchPlan {
+    /// Which binaries carry the plan out.
+    package struct Binaries: Sendable {
+        package let collafuse: URL
+        /// The one that links libtorch.
+        package let compute: URL
+
+        package init(collafuse: URL, compute: URL) {
+            self.collafuse = collafuse
+            self.compute = compute
+        }
+    }
+
+    /// The processes of a topology.
+    ///
+    /// - Parameters:
+    ///   - topologyFolder: what image paths are relative to.
+    ///   - deployment: the operator's public folder.
+    ///   - kit: the folder of a node's kit.
+    package init(
+        _ topology: Topology, topologyFolder: URL, folder: RunFolder, deployment: URL, kit: @escaping (String) -> URL,
+        binaries: Binaries
+    ) {
+        let planner = Planner(
+            topology: topology, topologyFolder: topologyFolder, folder: folder, deployment: deployment, kit: kit,
+            binaries: binaries)
+        self.init(
+            nodes: [planner.broker] + topology.workers.map(planner.worker) + topology.clients.map(planner.client),
+            closing: [planner.report])
+    }
+}
+
+private struct Planner {
+    let topology: Topology
+    let topologyFolder: URL
+    let folder: RunFolder
+    let deployment: URL
+    let kit: (String) -> URL
+    let binaries: LaunchPlan.Binaries
+
+    private static let brokerName = "broker"
+
+    var broker: LaunchPlan.Node {
+        LaunchPlan.Node(
+            name: Self.brokerName, role: "broker", life: .service(mayEnd: false),
+            stages: [
+                LaunchPlan.Stage(
+                    name: "broker", executable: binaries.collafuse.path,
+                    arguments: arguments(
+                        ["broker", "--deployment", text(deployment), "--kit", text(kit(Self.brokerName))],
+                        // After a crash the same ports again: nobody has to look for the broker anew.
+                        ["--clients", .value(node: Self.brokerName, key: "clients", before: topology.broker.clients)],
+                        ["--workers", .value(node: Self.brokerName, key: "workers", before: topology.broker.workers)],
+                        [
+                            "--announce", text(folder.endpoints), "--metrics",
+                            text(folder.metrics(Self.brokerName)),
+                        ]))
+            ],
+            readyFile: folder.endpoints.path)
+    }
+
+    func worker(_ worker: Topology.Worker) -> LaunchPlan.Node {
+        var own: [LaunchPlan.Argument] = []
+        if let training = worker.training {
+            own = arguments(
+                [
+                    "--state", text(folder.state(worker.name)), "--images", text(training.images), "--batch",
+                    text(training.batch),
+                ],
+                ["--learning-rate", text(training.learningRate)])
+        }
+        return LaunchPlan.Node(
+            name: worker.name, role: worker.role.rawValue, life: .service(mayEnd: worker.training != nil),
+            stages: [
+                stage(
+                    worker.role.rawValue,
+                    arguments(
+                        ["worker", "--role", text(worker.role.rawValue), "--registry", text(folder.models)],
+                        common(worker.name, side: "workers"), own, ["--threads", text(worker.threads)]),
+                    threads: worker.threads)
+            ])
+    }
+
+    func client(_ client: Topology.Client) -> LaunchPlan.Node {
+        LaunchPlan.Node(
+            name: client.name, role: "client", life: .job, stages: client.tasks.map { stage(of: client, $0) })
+    }
+
+    private func stage(of client: Topology.Client, _ task: Topology.Client.Task) -> LaunchPlan.Stage {
+        var own: [LaunchPlan.Argument]
+        switch task {
+        case .publish:
+            own = ["--policy", text(client.release.rawValue)]
+        case .train:
+            own = arguments(
+                ["--for", text(client.head.images), "--batch", text(client.head.batch)],
+                ["--learning-rate", text(client.head.learningRate), "--threads", text(client.threads)])
+        case .sample:
+            let sample = topology.sample
+            // The first trainer's: others train the same backbone.
+            let training = topology.workers.lazy.compactMap(\.training).first
+            own = arguments(
+                ["--per-label", text(sample.perLabel), "--unseen-per-label", text(sample.unseenPerLabel)],
+                [
+                    "--steps", text(sample.steps), "--sampler", text(sample.sampler.rawValue), "--guidance",
+                    text(sample.guidance),
+                ],
+                training.map { [.text("--wait-for-images"), text($0.images)] } ?? [],
+                ["--out", text(folder.samples(client.name)), "--threads", text(client.threads)])
+        }
+        let labels = client.labels.map { [.text("--labels"), text($0.map(String.init).joined(separator: ","))] } ?? []
+        let images = URL(filePath: client.images, relativeTo: topologyFolder).standardizedFileURL
+        return stage(
+            task.rawValue,
+            arguments(
+                ["client", text(task.rawValue)], common(client.name, side: "clients"),
+                ["--home", text(folder.home(client.name)), "--images", text(images)], labels,
+                ["--cut", text(client.cut)], own),
+            threads: client.threads)
+    }
+
+    var report: LaunchPlan.Stage {
+        LaunchPlan.Stage(
+            name: "report", executable: binaries.compute.path,
+            arguments: ["report", "--folder", text(folder.url), "--plan", text(folder.plan)])
+    }
+
+    // MARK: parts of command lines
+
+    private func stage(_ name: String, _ arguments: [LaunchPlan.Argument], threads: Int) -> LaunchPlan.Stage {
+        LaunchPlan.Stage(
+            name: name, executable: binaries.compute.path, arguments: arguments,
+            // libtorch reads the first when it loads; the second makes progress a line that the supervisor understands.
+            environment: ["OMP_NUM_THREADS": String(threads), "COLLAFUSE_PROGRESS": "lines"],
+            needs: [.ready(Self.brokerName)])
+    }
+
+    private func common(_ node: String, side: String) -> [LaunchPlan.Argument] {
+        [
+            "--deployment", text(deployment), "--kit", text(kit(node)),
+            "--broker", .value(node: Self.brokerName, key: side, before: ""), "--metrics", text(folder.metrics(node)),
+        ]
+    }
+
+    private func arguments(_ parts: [LaunchPlan.Argument]...) -> [LaunchPlan.Argument] { parts.flatMap(\.self) }
+    private func text(_ url: URL) -> LaunchPlan.Argument { .text(url.path) }
+    private func text(_ value: some LosslessStringConvertible) -> LaunchPlan.Argument { .text(String(value)) }
+}

@@ -1,0 +1,55 @@
+package import Foundation
+package import Topology
+
+/// What was to be done: `plan.json`, from which the closing report learns who held what.
+package struct PlanRecord: Codable, Sendable {
+    package struct Client: Codable, Sendable {
+        package var name: String
+        /// Absolute.
+        package var images: String
+        /// Numbers of the run's labels; nil: all.
+        package var labels: [Int]?
+        package var cut: Int
+        package var headImages: Int
+        package var threads: Int
+    }
+
+    package var run: String
+    package var timesteps: Int
+    package var schedule: String
+    package var cut: Int
+    /// Channels, height, width.
+    package var image: [Int]
+    package var labels: [String]
+    package var clients: [Client]
+    package var backboneImages: Int
+    /// Where the attacks on masked images are measured.
+    package var attackCuts: [Int]
+    package var perLabel: Int
+    package var unseenPerLabel: Int
+
+    package init(_ topology: Topology, topologyFolder: URL) {
+        run = topology.run.name
+        timesteps = topology.run.timesteps
+        schedule = topology.run.schedule.rawValue
+        cut = topology.run.cut
+        image = [topology.run.image.channels, topology.run.image.height, topology.run.image.width]
+        labels = topology.run.labels
+        clients = topology.clients.map { client in
+            Client(
+                name: client.name,
+                images: URL(filePath: client.images, relativeTo: topologyFolder).standardizedFileURL.path,
+                labels: client.labels, cut: client.cut, headImages: client.head.images, threads: client.threads)
+        }
+        backboneImages = topology.workers.compactMap(\.training?.images).max() ?? 0
+        attackCuts = topology.report.cuts
+        perLabel = topology.sample.perLabel
+        unseenPerLabel = topology.sample.unseenPerLabel
+    }
+
+    package func write(to url: URL) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        try encoder.encode(self).write(to: url, options: .atomic)
+    }
+}

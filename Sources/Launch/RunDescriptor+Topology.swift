@@ -1,0 +1,65 @@
+package import Chain
+internal import Foundation
+package import Topology
+
+extension RunDescriptor {
+    /// The run that a topology describes.
+    ///
+    /// - Parameters:
+    ///   - nonce: 16 random bytes.
+    ///   - created: Unix time in milliseconds.
+    package init(_ topology: Topology, nonce: [UInt8], created: Int64) throws(ChainError) {
+        let run = topology.run
+        let kind: Schedule.Kind =
+            switch run.schedule {
+            case .linear: .linear()
+            case .cosine: .cosine()
+            case .sigmoid: .sigmoid()
+            }
+        try self.init(
+            name: run.name, schedule: Schedule(kind, timesteps: run.timesteps),
+            image: ImageShape(channels: run.image.channels, height: run.image.height, width: run.image.width),
+            labels: run.labels, backboneConfig: run.unetConfiguration,
+            allowedCuts: Set(topology.clients.map(\.cut)).sorted(), nonce: nonce, created: created)
+    }
+}
+
+extension Topology.Run {
+    /// `config.json` of a diffusers `UNet2DModel`; the last class is "none".
+    var unetConfiguration: String {
+        let down = backbone.attention.map { $0 ? "AttnDownBlock2D" : "DownBlock2D" }
+        let up = backbone.attention.reversed().map { $0 ? "AttnUpBlock2D" : "UpBlock2D" }
+        let fields: [String: Any] = [
+            "_class_name": "UNet2DModel",
+            "act_fn": "silu",
+            "add_attention": true,
+            "attention_head_dim": backbone.headWidth,
+            "block_out_channels": backbone.channels,
+            "center_input_sample": false,
+            "class_embed_type": NSNull(),
+            "down_block_types": down,
+            "downsample_padding": 1,
+            "downsample_type": "conv",
+            "dropout": 0.0,
+            "flip_sin_to_cos": true,
+            "freq_shift": 0,
+            "in_channels": image.channels,
+            "layers_per_block": backbone.layers,
+            "mid_block_scale_factor": 1,
+            "norm_eps": 1e-5,
+            "norm_num_groups": backbone.groups,
+            "num_class_embeds": labels.isEmpty ? NSNull() : labels.count + 1,
+            "out_channels": image.channels,
+            "resnet_time_scale_shift": "default",
+            "sample_size": image.height == image.width ? image.height : [image.height, image.width],
+            "time_embedding_type": "positional",
+            "up_block_types": up,
+            "upsample_type": "conv",
+        ]
+        // Keys in order: the run id is a hash of these bytes. Only strings, numbers and null are in there.
+        guard let json = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys]) else {
+            preconditionFailure("a dictionary of plain values is always JSON")
+        }
+        return String(decoding: json, as: UTF8.self)
+    }
+}

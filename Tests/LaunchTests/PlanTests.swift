@@ -1,0 +1,123 @@
+import Chain
+import Foundation
+import Launch
+import Testing
+import Topology
+import Trust
+import Wire
+
+private let yaml = """
+    run: {name: shapes, timesteps: 100, cut: 40, image: [3, 32, 16], labels: [disc, square],
+          backbone: {channels: [32, 64], layers: 1, attention: [false, true]}}
+    workers:
+      - {name: trainer, role: train, images: 700, threads: 2}
+      - {name: denoiser, role: denoise}
+    clients:
+      - {name: a, images: pictures, labels: [square], head: {images: 300}}
+      - {name: b, images: /data/b, cut: 60, do: [publish, sample]}
+    sample: {per_label: 5, steps: 20}
+    """
+
+private let binaries = LaunchPlan.Binaries(collafuse: URL(filePath: "/bin/cf"), compute: URL(filePath: "/bin/cc"))
+
+private func withFolder(_ body: (URL) throws -> Void) throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "plan-\(UUID().uuidString)")
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try body(folder)
+}
+
+@Suite struct PlanTests {
+    @Test func theCommandLines() throws {
+        let topology = try Topology(yaml: yaml, file: "t.yaml")
+        let plan = LaunchPlan(
+            topology, topologyFolder: URL(filePath: "/t/"), folder: RunFolder(planning: URL(filePath: "/out")),
+            deployment: URL(filePath: "/out/keys/public"), kit: { URL(filePath: "/kits/\($0)") }, binaries: binaries)
+        let lines = plan.text.split(separator: "\n").map(String.init)
+        let common = { (name: String, side: String) in
+            "--deployment /out/keys/public --kit /kits/\(name) --broker <broker: \(side)> --metrics /out/metrics/\(name).jsonl"
+        }
+        let environment = { (threads: Int) in "COLLAFUSE_PROGRESS=lines OMP_NUM_THREADS=\(threads)" }
+        #expect(
+            lines == [
+                "broker: /bin/cf broker --deployment /out/keys/public --kit /kits/broker --clients tcp://127.0.0.1:*"
+                    + " --workers tcp://127.0.0.1:* --announce /out/endpoints.json --metrics /out/metrics/broker.jsonl",
+                "trainer: \(environment(2)) /bin/cc worker --role train --registry /out/models \(common("trainer", "workers"))"
+                    + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.001 --threads 2",
+                "denoiser: \(environment(1)) /bin/cc worker --role denoise --registry /out/models"
+                    + " \(common("denoiser", "workers")) --threads 1",
+                "a: \(environment(1)) /bin/cc client publish \(common("a", "clients")) --home /out/clients/a"
+                    + " --images /t/pictures --labels 1 --cut 40 --policy once",
+                "a: \(environment(1)) /bin/cc client train \(common("a", "clients")) --home /out/clients/a"
+                    + " --images /t/pictures --labels 1 --cut 40 --for 300 --batch 64 --learning-rate 0.001 --threads 1",
+                "a: \(environment(1)) /bin/cc client sample \(common("a", "clients")) --home /out/clients/a"
+                    + " --images /t/pictures --labels 1 --cut 40 --per-label 5 --unseen-per-label 0 --steps 20 --sampler ddim"
+                    + " --guidance 1.0 --wait-for-images 700 --out /out/samples/a --threads 1",
+                "b: \(environment(1)) /bin/cc client publish \(common("b", "clients")) --home /out/clients/b --images /data/b"
+                    + " --cut 60 --policy once",
+                "b: \(environment(1)) /bin/cc client sample \(common("b", "clients")) --home /out/clients/b --images /data/b"
+                    + " --cut 60 --per-label 5 --unseen-per-label 0 --steps 20 --sampler ddim --guidance 1.0"
+                    + " --wait-for-images 700 --out /out/samples/b --threads 1",
+                "closing: /bin/cc report --folder /out --plan /out/plan.json",
+            ])
+    }
+
+    @Test func theKeys() throws {
+        try withFolder { folder in
+            let topology = try Topology(yaml: yaml, file: "t.yaml")
+            let now: Int64 = 1_800_000_000_000
+            let made = try DeploymentKeys.make(for: topology, in: folder, now: now)
+            let deployment = try Deployment(opening: made.deploymentFolder, pinned: made.root, now: now)
+            #expect(Set(deployment.roster.clients.map(\.name.description)) == ["a", "b"])
+            #expect(deployment.brokers.map(\.name.description) == ["broker"])
+            let roles = Dictionary(
+                uniqueKeysWithValues: deployment.workers.values.map { ($0.name.description, $0.roles) })
+            #expect(roles == ["trainer": [.train], "denoiser": [.denoise]])
+            #expect(deployment.poolKeys?.keys.count == PoolRole.allCases.count)
+            for name in ["broker", "trainer", "denoiser", "a", "b"] {
+                let kit = try NodeKit(opening: made.kitFolder(NodeName(name)))
+                #expect(kit.root == made.root)
+            }
+            #expect(throws: LaunchError.self) { try DeploymentKeys.make(for: topology, in: folder, now: now) }
+        }
+    }
+
+    @Test func theRun() throws {
+        let topology = try Topology(yaml: yaml, file: "t.yaml")
+        let run = try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5)
+        #expect(run.allowedCuts == [40, 60] && run.labels == ["disc", "square"] && run.schedule.timesteps == 100)
+        #expect(run.image.description == "3×32×16")
+        let json = try JSONSerialization.jsonObject(with: Data(run.backboneConfig.utf8))
+        let config = try #require(json as? [String: Any])
+        #expect(config["block_out_channels"] as? [Int] == [32, 64])
+        #expect(config["down_block_types"] as? [String] == ["DownBlock2D", "AttnDownBlock2D"])
+        #expect(config["up_block_types"] as? [String] == ["AttnUpBlock2D", "UpBlock2D"])
+        #expect(config["num_class_embeds"] as? Int == 3)  // two labels and "none"
+        #expect(config["sample_size"] as? [Int] == [32, 16])
+        // The same topology gives the same bytes, and so the same run id.
+        #expect(
+            try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5).backboneConfig
+                == run.backboneConfig)
+    }
+
+    @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() throws {
+        try withFolder { url in
+            do {
+                let folder = try RunFolder(emptying: url)
+                try Data("x".utf8).write(to: folder.plan)
+                let second = #expect(throws: LaunchError.self) { try RunFolder(emptying: url) }
+                #expect(second?.message.contains("another run is using") == true)
+                _ = folder.url
+                withExtendedLifetime(folder) {}
+            }
+            let again = try RunFolder(emptying: url)
+            #expect(!FileManager.default.fileExists(atPath: again.plan.path))
+        }
+        try withFolder { url in
+            try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+            try Data("precious".utf8).write(to: url.appending(path: "thesis.tex"))
+            let error = #expect(throws: LaunchError.self) { try RunFolder(emptying: url) }
+            #expect(error?.code == .folder)
+            #expect(FileManager.default.fileExists(atPath: url.appending(path: "thesis.tex").path))
+        }
+    }
+}
