@@ -111,7 +111,7 @@ let testTargets: [Target] = [
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),
     tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium", logging]),
-    tests("Broker", ["Broker", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ"]),
+    tests("Broker", ["Broker", "Chain", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
     tests(
         "Worker",
         ["Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium"]),

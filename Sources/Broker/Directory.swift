@@ -66,12 +66,14 @@ final class Directory {
             guard newer.roster.epoch >= deployment.roster.epoch,
                 newer.poolKeys?.epoch ?? 0 >= deployment.poolKeys?.epoch ?? 0
             else {
-                logger.warning("The deployment folder went back in time; it is not read", metadata: ["folder": "\(folder.path)"])
+                logger.warning(
+                    "The deployment folder went back in time; it is not read", metadata: ["folder": "\(folder.path)"])
                 return false
             }
             deployment = newer
         } catch {
-            logger.warning("The deployment folder cannot be read; what was read before holds", metadata: ["why": "\(error)"])
+            logger.warning(
+                "The deployment folder cannot be read; what was read before holds", metadata: ["why": "\(error)"])
             return false
         }
         refresh(at: now)

@@ -56,7 +56,9 @@ package struct StderrLogHandler: LogHandler {
         case .text:
             let (colour, plain) = isColoured ? (event.level.colour, "\u{1B}[0m") : ("", "")
             var said = "\(label)  \(event.message)"
-            for (index, field) in fields.enumerated() { said += "\(index == 0 ? "  " : " ")\(field.key)=\(field.value)" }
+            for (index, field) in fields.enumerated() {
+                said += "\(index == 0 ? "  " : " ")\(field.key)=\(field.value)"
+            }
             // What strangers sent may be in the metadata: it neither breaks the line nor steers the terminal.
             said = said.replacing("\n", with: "␤").replacing("\u{1B}", with: "␛")
             write("\(Self.timeOfDay(now)) \(colour)\(event.level.rawValue)\(plain) \(said)\n")
@@ -72,7 +74,8 @@ package struct StderrLogHandler: LogHandler {
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
         let milliseconds = Int32((time - time.rounded(.down)) * 1000)
-        return "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2)).\(padded(milliseconds, 3))"
+        return
+            "\(padded(parts.tm_hour, 2)):\(padded(parts.tm_min, 2)):\(padded(parts.tm_sec, 2)).\(padded(milliseconds, 3))"
     }
 }
 

@@ -1,0 +1,103 @@
+import Exchange
+import Fabric
+import Foundation
+import Synchronization
+import Testing
+import Trust
+import Wire
+
+@testable import Broker
+
+/// Keeps everything, over several lives of a broker; can be told to fail.
+final class KeptJournal: Sendable {
+    struct Failure: Error {}
+
+    private struct State {
+        var entries: [JournalEntry] = []
+        var commits = 0
+        var starts: UInt64 = 0
+        var isBroken = false
+    }
+
+    private let state = Mutex(State())
+    private let broker: BrokerID
+
+    init() {
+        var random = SystemRandomNumberGenerator()
+        broker = BrokerID.random(using: &random)
+    }
+
+    var entries: [JournalEntry] { state.withLock { $0.entries } }
+    var commits: Int { state.withLock { $0.commits } }
+    func breakDown() { state.withLock { $0.isBroken = true } }
+
+    /// As one life of a broker sees it.
+    final class Life: Journal {
+        private let kept: KeptJournal
+        init(_ kept: KeptJournal) { self.kept = kept }
+
+        func recover() throws -> Recovery {
+            kept.state.withLock { state in
+                state.starts += 1
+                return Recovery(broker: kept.broker, bootEpoch: state.starts, entries: state.entries)
+            }
+        }
+
+        func commit(_ entries: [JournalEntry]) throws {
+            try kept.state.withLock { state in
+                if state.isBroken { throw Failure() }
+                state.entries += entries
+                state.commits += 1
+            }
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(1))) struct JournalTests {
+    @Test func whatIsSaidToBeAcceptedIsStoredAndOutlivesTheBroker() async throws {
+        let world = try World()
+        let (client, worker) = (try world.node(.client, "a"), try world.node(.worker, "w"))
+        let journal = KeptJournal()
+        let first = try await RunningBroker(world, journal: { KeptJournal.Life(journal) })
+        let settings = world.settings(port: RunningBroker.port(first.clients))
+        let owner = try StubClient(world, client, brokers: [first.clients])
+        for number in 0..<30 { _ = try owner.submit([UInt8(number)]) }
+        #expect(try await owner.waitForAccepted(30))
+        let stored = journal.entries.count { if case .accepted = $0 { true } else { false } }
+        #expect(stored == 30)
+        // One commit for a round and not one for a job.
+        #expect(journal.commits < 30)
+        // The client is gone for good: from here on the broker alone remembers.
+        try await owner.stop()
+        try await first.kill()
+        let second = try await RunningBroker(world, settings: settings, journal: { KeptJournal.Life(journal) })
+        let hand = try StubWorker(world, worker, brokers: [second.workers])
+        #expect(try await hand.waitForJobs(30))
+        let late = try StubClient(world, client, brokers: [second.clients])
+        #expect(try await late.waitForResults(30))
+        try await late.stop()
+        try await hand.kill()
+        try await second.kill()
+    }
+
+    @Test func aJournalThatFailsEndsTheBrokerBeforeItClaimsAnything() async throws {
+        let world = try World()
+        let client = try world.node(.client, "a")
+        let journal = KeptJournal()
+        let broker = try await RunningBroker(world, journal: { KeptJournal.Life(journal) })
+        let owner = try StubClient(world, client, brokers: [broker.clients])
+        #expect(try await owner.events.wait { if case .welcomed = $0 { true } else { false } })
+        journal.breakDown()
+        _ = try owner.submit([1])
+        let end = await broker.end
+        #expect(#expect(throws: BrokerError.self) { try end.get() }?.code == .storage)
+        #expect(owner.events.count { if case .accepted = $0 { true } else { false } } == 0)
+        try await owner.stop()
+    }
+
+    @Test func aVolatileJournalIsANewBrokerEveryTime() {
+        let journal = VolatileJournal(random: SystemRandomNumberGenerator())
+        #expect(journal.recover().broker != journal.recover().broker)
+        #expect(journal.recover().entries.isEmpty)
+    }
+}
