@@ -17,6 +17,9 @@ final class LinkConnection {
         self.settings = settings
         var options = SocketSettings()
         options.linger = settings.linger
+        // With IMMEDIATE libzmq throws away what came in and was not yet read when the connection ends. Nothing is queued
+        // too early without it either: the machine is told of a socket only once it is connected.
+        options.immediate = false
         options.maximumFrameLength = Int64(settings.maximumMessageBytes)
         options.security = .client(identity.key, identity.secret, server: broker.key)
         dealer = try Socket(context, .dealer, options)

@@ -88,14 +88,16 @@ final class LinkLoop<Machine: LinkMachine> {
         }
     }
 
-    private func receive() throws(ZeroMQError) {
+    /// - Returns: how many messages there were, `batch` at most.
+    @discardableResult
+    private func receive() throws(ZeroMQError) -> Int {
         let current = connection
-        for _ in 0..<batch {
+        for count in 0..<batch {
             // A message may end the connection it came by.
-            guard let connection, connection === current, let reception = try connection.receive() else { return }
+            guard let connection, connection === current, let reception = try connection.receive() else { return count }
             switch reception {
             case .nothing:
-                return
+                return count
             case .refused(let refusal, _):
                 let error = WireError(.malformed, "the message was not read: \(refusal)")
                 try carryOut(machine.receivedGarbage(error, at: clock()))
@@ -109,6 +111,7 @@ final class LinkLoop<Machine: LinkMachine> {
                 try carryOut(actions)
             }
         }
+        return batch
     }
 
     /// What the monitor saw. The machine is told of a socket only once it is connected: before, what it says could only
@@ -122,7 +125,9 @@ final class LinkLoop<Machine: LinkMachine> {
                 pause = settings.firstPause
                 try carryOut(machine.opened(at: clock()))
             case .lost:
-                try reopen()
+                // What came in before the end is still there: the broker's BYE, or the last results.
+                while try receive() == batch {}
+                if self.connection === connection { try reopen() }
             case .unreachable:
                 // libzmq tries again by itself; another broker may be there at once.
                 if brokers.count > 1 { try reopen() }

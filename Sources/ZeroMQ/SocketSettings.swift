@@ -10,7 +10,8 @@ package struct SocketSettings: Sendable {
     package var receiveHighWater: Int32 = 64
     /// A peer that announces a longer frame is cut off before a byte of it is stored.
     package var maximumFrameLength: Int64 = 64 << 20
-    /// Queue only on finished connections, so that what is not sent is in our hands and not in a dead pipe.
+    /// Queue only on finished connections, so that what is not sent is in our hands and not in a dead pipe. Its price: when
+    /// a connection ends, what it had brought and was not yet read is lost.
     package var immediate = true
     /// ROUTER: sending to a peer that is gone is an error and not silence.
     package var mandatory = true

@@ -128,7 +128,7 @@ import ZeroMQ
         #expect(try await owner.waitForAccepted())
         try await first.kill()
         let hand = try StubWorker(world, worker, brokers: [second.workers])
-        #expect(try await owner.waitForResults(1))
+        #expect(try await owner.waitForResults(1), "\(owner.events.all) \(owner.reports.all) \(hand.events.all)")
         try await owner.stop()
         try await hand.kill()
         try await second.kill()
