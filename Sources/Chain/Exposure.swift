@@ -5,7 +5,7 @@ internal import Foundation
 ///     var exposure = Exposure()
 ///     exposure.add(snr: schedule.snr(500))
 ///     exposure.effectiveCut(on: schedule)             // 500
-///     exposure.epsilon(delta: 1e-5, dimensions: 64)   // about 196: formally, no promise at all
+///     exposure.epsilon(delta: 1e-5, dimensions: 64)   // about 191: formally, no promise at all
 ///
 /// A later release made from an earlier one by a ``ForwardStep`` gives away nothing new and is not added.
 package struct Exposure: Hashable, Sendable {

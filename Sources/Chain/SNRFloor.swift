@@ -4,7 +4,7 @@ internal import Foundation
 ///
 ///     let floor = try SNRFloor(decibels: 0)
 ///     floor.admits(cut, on: schedule)     // whether SNR(ζ) ≤ 1
-///     floor.lowestCut(on: schedule)       // 495 of the cosine schedule's 1000
+///     floor.lowestCut(on: schedule)       // 497 of the cosine schedule's 1000
 ///
 /// It is a signal-to-noise ratio and not a timestep, so that a doctored schedule cannot talk an image out of its owner.
 package struct SNRFloor: Hashable, Sendable {

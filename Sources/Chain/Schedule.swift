@@ -3,8 +3,8 @@ internal import Foundation
 /// How much of an image is left at each timestep: ᾱ_0 = 1 > ᾱ_1 > … > ᾱ_T.
 ///
 ///     let schedule = try Schedule(.cosine(), timesteps: 1000)
-///     schedule.alphaBar(500)      // .4923: x_500 = √.4923·x_0 + √.5077·ε
-///     schedule.decibels(500)      // −.13
+///     schedule.alphaBar(500)      // .4938: x_500 = √.4938·x_0 + √.5062·ε
+///     schedule.decibels(500)      // −.11
 ///
 /// Everything is kept as log ᾱ in Double, so that shares like 1 − ᾱ_t/ᾱ_s keep their digits when s and t are neighbours.
 /// Timestep t here is timestep t − 1 in diffusers and at the input of a network; t = 0 is the image itself.

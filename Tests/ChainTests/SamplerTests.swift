@@ -50,8 +50,7 @@ struct SamplerTests {
             for i in step.x.indices {
                 var image = said.imageFromX * step.x[i] + said.imageFromOutput * step.output[i]
                 if step.clip { image = min(1, max(-1, image)) }
-                let noise = said.noiseFromX * step.x[i] + said.noiseFromOutput * step.output[i]
-                let moved = move.x * step.x[i] + move.image * image + move.prediction * noise + move.noise * step.z[i]
+                let moved = move.x * step.x[i] + move.image * image + move.noise * step.z[i]
                 #expect(
                     abs(moved - step.result[i]) < 1e-8 * max(1, abs(step.result[i])),
                     "\(step.sampler) η \(step.eta) \(step.schedule) \(step.prediction) \(step.t) → \(step.s)")
@@ -91,10 +90,8 @@ struct SamplerTests {
         for (s, t) in [(499, 500), (200, 700), (0, 1), (0, 300)] {
             let ddim = Sampler.ddim(eta: 1).step(from: t, to: s, on: schedule)
             let ddpm = Sampler.ddpm.step(from: t, to: s, on: schedule)
-            // With ε̂ = (x_t − √ᾱ·x̂_0)/√(1−ᾱ), unclipped.
-            let noise = schedule.noiseShare(t).squareRoot(), signal = schedule.alphaBar(t).squareRoot()
-            #expect(abs(ddim.prediction / noise - ddpm.x) < 1e-12)
-            #expect(abs(ddim.image - ddim.prediction * signal / noise - ddpm.image) < 1e-12)
+            #expect(abs(ddim.x - ddpm.x) < 1e-12)
+            #expect(abs(ddim.image - ddpm.image) < 1e-12)
             #expect(abs(ddim.noise - ddpm.noise) < 1e-12)
         }
     }
@@ -113,9 +110,8 @@ struct SamplerTests {
                 let gain = bar.squareRoot() * variance / (bar * variance + noise)
                 let offset = mean - gain * bar.squareRoot() * mean
                 let step = sampler.step(from: t, to: s, on: schedule)
-                let noiseGain = (1 - bar.squareRoot() * gain) / noise.squareRoot()
-                let slope = step.x + step.image * gain + step.prediction * noiseGain
-                let constant = step.image * offset - step.prediction * bar.squareRoot() * offset / noise.squareRoot()
+                let slope = step.x + step.image * gain
+                let constant = step.image * offset
                 m = slope * m + constant
                 v = slope * slope * v + step.noise * step.noise
             }

@@ -80,7 +80,7 @@ def steps():
                         ddim = DDIMScheduler(**options)
                         ddim.alphas_cumprod = table(schedule)
                         ddim.set_timesteps(count)
-                        result = ddim.step(e, d, x, eta=eta, variance_noise=z)
+                        result = ddim.step(e, d, x, eta=eta, variance_noise=z, use_clipped_model_output=True)
                         out.append(dict(sampler="ddim", eta=eta, schedule=schedule, t=t, s=s, clip=clip, prediction=prediction,
                                         x=x[0].tolist(), output=e[0].tolist(), z=z[0].tolist(), result=result.prev_sample[0].tolist()))
     return out

@@ -1,0 +1,124 @@
+package import Chain
+package import Torch
+
+/// A network with what is needed to understand it: the schedule of its run, what it predicts, how many labels there are.
+///
+///     let denoiser = try Denoiser(network, on: schedule, labels: 10)
+///     let image = denoiser.image(x, at: [900, 650], labels: [3, 10])      // rows at different timesteps; 10 is "none"
+package struct Denoiser<Network: DenoisingNetwork> {
+    package let network: Network
+    package let schedule: Schedule
+    package let prediction: Prediction
+    /// C: labels are 0 ..< C, and C stands for "none".
+    package let labels: Int
+
+    /// - Throws: `zeroTerminalSNR` of `ChainError`; `badLabels` of `DiffusionError` when the network's rows are not C or C + 1.
+    package init(_ network: Network, on schedule: Schedule, predicting prediction: Prediction = .epsilon, labels: Int)
+        throws
+    {
+        try prediction.check(on: schedule)
+        let rows = network.classEmbeddings ?? 0
+        guard rows == labels || rows == labels + 1 else {
+            throw DiffusionError(
+                .badLabels,
+                "a run with \(labels) labels wants a network with \(labels + 1) class embeddings, not \(rows)")
+        }
+        self.network = network
+        self.schedule = schedule
+        self.prediction = prediction
+        self.labels = labels
+    }
+
+    /// Whether the network knows "none"; without that it can be neither guided nor trained on what has no label.
+    package var knowsNone: Bool { network.classEmbeddings == labels + 1 }
+
+    /// The same settings around another network, for example the average of this one.
+    package func with(_ network: Network) -> Denoiser { Denoiser(unchecked: network, like: self) }
+
+    private init(unchecked network: Network, like other: Denoiser) {
+        self.network = network
+        schedule = other.schedule
+        prediction = other.prediction
+        labels = other.labels
+    }
+
+    /// - Throws: `badLabels` for a label outside 0…C, `noNullLabel` for "none" where the network has no row for it.
+    package func check(labels: [Int]) throws(DiffusionError) {
+        guard labels.allSatisfy({ (0...self.labels).contains($0) }) else {
+            throw DiffusionError(.badLabels, "labels lie in 0…\(self.labels), where \(self.labels) stands for none")
+        }
+        guard self.labels == 0 || knowsNone || !labels.contains(self.labels) else {
+            throw DiffusionError(
+                .noNullLabel, "this model was trained without a label for none: name a label for every sample")
+        }
+    }
+
+    /// - Throws: `noNullLabel` for guidance of a model that cannot be asked without a label.
+    package func check(guidance: Double) throws(DiffusionError) {
+        guard !isGuided(guidance) || (labels > 0 && knowsNone) else {
+            throw DiffusionError(
+                .noNullLabel, "guidance needs a model that was trained with a label for none: set guidance to 1")
+        }
+        guard guidance >= 0, guidance <= 100 else {
+            throw DiffusionError(.badLabels, "guidance lies in 0…100, where 0 and 1 mean none; not \(guidance)")
+        }
+    }
+
+    /// What the network says, for rows that may stand at different timesteps t (ours, 1…T).
+    ///
+    /// - Parameters:
+    ///   - x: [N, C, H, W]
+    ///   - labels: N of 0…C; all 0 where the run has none.
+    func output(_ x: Tensor, at timesteps: [Int], labels: [Int]) -> Tensor {
+        let times = Tensor(timesteps.map { $0 - 1 }).to(x.device)
+        return network(x, times, network.classEmbeddings == nil ? nil : Tensor(labels).to(x.device))
+    }
+
+    /// ε̂, differentiable: what both losses compare.
+    func noise(_ x: Tensor, at timesteps: [Int], labels: [Int]) -> Tensor {
+        let output = output(x, at: timesteps, labels: labels)
+        if prediction == .epsilon { return output }
+        let said = timesteps.map { prediction.coefficients(at: $0, on: schedule) }
+        return x * x.perRow(said.map(\.noiseFromX)) + output * x.perRow(said.map(\.noiseFromOutput))
+    }
+
+    /// x̂_0 [N, C, H, W], guided, and clipped where that is asked for:
+    ///
+    ///     out = out(x, none) + w·(out(x, y) − out(x, none))           docs/maths.md (5.4)
+    ///
+    /// - Parameters:
+    ///   - guidance: w for each row; 0 and 1 mean none and cost nothing. Others cost a second evaluation of that row.
+    ///   - clip: the greatest |x̂_0| for each row; nil: not clipped.
+    package func image(
+        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]? = nil, clip: [Double?]? = nil
+    ) -> Tensor {
+        let output = guided(x, at: timesteps, labels: labels, guidance: guidance ?? [])
+        let said = timesteps.map { prediction.coefficients(at: $0, on: schedule) }
+        var image = x * x.perRow(said.map(\.imageFromX)) + output * x.perRow(said.map(\.imageFromOutput))
+        if let clip, clip.contains(where: { $0 != nil }) {
+            let bound = x.perRow(clip.map { $0 ?? .infinity })
+            image = Tensor.maximum(Tensor.minimum(image, bound), -bound)
+        }
+        return image
+    }
+
+    private func guided(_ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]) -> Tensor {
+        let rows = guidance.indices.filter { isGuided(guidance[$0]) }
+        guard !rows.isEmpty else { return output(x, at: timesteps, labels: labels) }
+        // One batch: every row with its label, then the guided ones once more without.
+        let again = x.gathered(0, rows: Tensor(rows).to(x.device))
+        let both = output(
+            Tensor.concatenated([x, again], 0), at: timesteps + rows.map { timesteps[$0] },
+            labels: labels + rows.map { _ in self.labels })
+        let labelled = both[0..<timesteps.count], none = both[timesteps.count..<timesteps.count + rows.count]
+        var spread = (0..<timesteps.count).map { _ in rows.count }  // which row of `none`, if any
+        for (position, row) in rows.enumerated() { spread[row] = position }
+        let padded = Tensor.concatenated([none, none[0..<1].zerosLike()], 0)
+        let away = padded.gathered(0, rows: Tensor(spread).to(x.device))
+        let weight = guidance.map { isGuided($0) ? $0 : 1 }
+        return labelled * x.perRow(weight) + away * x.perRow(weight.map { 1 - $0 })
+    }
+}
+
+/// 0 and 1 both mean that a sample is not guided.
+func isGuided(_ guidance: Double) -> Bool { guidance != 0 && guidance != 1 }

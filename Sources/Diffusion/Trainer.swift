@@ -1,0 +1,127 @@
+package import Chain
+package import Torch
+
+/// A network in training: AdamW, clipping, a warm-up and the moving average that is sampled from. Backbone and head share it.
+///
+///     var trainer = Trainer(denoiser, average: UNet(configuration, &zeros), TrainerOptions(), seed: 7)
+///     let outcome = trainer.trainHead(images, labels: labels, cut: cut)
+///     trainer.averaged.sample(…)
+package struct TrainerOptions: Hashable, Sendable, Codable {
+    package var learningRate = 2e-3
+    /// Steps over which the learning rate rises from 0.
+    package var warmUp = 50
+    package var beta2 = 0.99
+    package var weightDecay = 0.01
+    /// Greatest norm of all gradients together.
+    package var clip = 1.0
+    /// Limit of the moving average's decay, which is shorter at first.
+    package var averageDecay = 0.995
+    package var batch = 64
+    package var labelDropout = 0.1
+
+    package init() {}
+}
+
+package struct Trainer<Network: DenoisingNetwork> {
+    package let denoiser: Denoiser<Network>
+    package let options: TrainerOptions
+    /// Steps made, skipped ones included.
+    package private(set) var steps = 0
+    /// Steps whose gradient was not finite and which changed nothing.
+    package private(set) var skipped = 0
+    /// Images seen.
+    package private(set) var images = 0
+    private var optimiser: AdamW
+    private var average: MovingAverage<Network>
+    private let random: CounterRandom
+
+    /// - Parameters:
+    ///   - copy: a network of the same structure, which becomes the average.
+    ///   - seed: of timesteps, label dropout and noise. No mask is ever made of it.
+    package init(
+        _ denoiser: Denoiser<Network>, average copy: Network, _ options: TrainerOptions = TrainerOptions(), seed: UInt64
+    ) {
+        self.denoiser = denoiser
+        self.options = options
+        optimiser = AdamW(
+            denoiser.network, learningRate: options.learningRate, betas: (0.9, options.beta2),
+            weightDecay: options.weightDecay)
+        average = MovingAverage(of: denoiser.network, in: copy, decay: .ramped(limit: options.averageDecay))
+        random = CounterRandom(seed: seed)
+    }
+
+    /// The averaged network: for sampling and for saving.
+    package var averaged: Denoiser<Network> { denoiser.with(average.network) }
+
+    /// Draws a batch of picks; fetch their images, then call ``trainBackbone(_:labels:masked:)``.
+    package func draw(_ draw: TrainingDraw) -> [TrainingDraw.Pick] {
+        var generator = random.sequence(sample: 0, timestep: UInt32(truncatingIfNeeded: steps), purpose: .training)
+        return draw.batch(options.batch, using: &generator)
+    }
+
+    /// One step by the backbone loss.
+    ///
+    /// - Parameters:
+    ///   - picks: of ``draw(_:)``.
+    ///   - labels: of their images, 0…C.
+    ///   - masked: their images [N, C, H, W], in the picks' order.
+    package mutating func trainBackbone(_ picks: [TrainingDraw.Pick], labels: [Int], masked: Tensor) -> [LossReport.Row]
+    {
+        let labels = dropped(labels)
+        return advance(picks.count) { denoiser, noise in
+            backboneLoss(
+                denoiser, masked: masked, cuts: picks.map(\.cut), timesteps: picks.map(\.timestep), labels: labels,
+                noise: noise)
+        } noiseLike: {
+            masked
+        }
+    }
+
+    /// One step by the head loss, on images drawn evenly and timesteps spread over 1…ζ.
+    ///
+    /// - Parameter labels: of all images, 0…C.
+    package mutating func trainHead(_ images: PrivateImages, labels: [Int], cut: Cut) -> [LossReport.Row] {
+        precondition(labels.count == images.count, "every image has a label, if only the one for none")
+        var generator = random.sequence(sample: 0, timestep: UInt32(truncatingIfNeeded: steps), purpose: .training)
+        let rows = (0..<options.batch).map { _ in Int.random(in: 0..<images.count, using: &generator) }
+        let timesteps = (0..<options.batch).map { part in
+            let position = (Double(part) + Double.random(in: 0..<1, using: &generator)) / Double(options.batch)
+            return min(cut.timestep, 1 + Int(position * Double(cut.timestep)))
+        }
+        let batch = images.rows(rows), labels = dropped(rows.map { labels[$0] })
+        return advance(rows.count) { denoiser, noise in
+            headLoss(denoiser, images: batch, timesteps: timesteps, labels: labels, noise: noise)
+        } noiseLike: {
+            batch.x
+        }
+    }
+
+    private func dropped(_ labels: [Int]) -> [Int] {
+        var generator = random.sequence(sample: 1, timestep: UInt32(truncatingIfNeeded: steps), purpose: .training)
+        let none = denoiser.labels > 0 && denoiser.knowsNone ? denoiser.labels : nil
+        return dropLabels(labels, to: none, probability: options.labelDropout, using: &generator)
+    }
+
+    private mutating func advance(
+        _ count: Int, _ loss: (Denoiser<Network>, Tensor) -> BatchLoss, noiseLike x: () -> Tensor
+    ) -> [LossReport.Row] {
+        let like = x()
+        let noise = Tensor(
+            random.normals(like.count, timestep: UInt32(truncatingIfNeeded: steps), purpose: .trainingNoise),
+            shape: like.shape
+        ).to(like.dtype).to(like.device)
+        steps += 1
+        images += count
+        optimiser.learningRate = options.learningRate * min(1, Double(steps) / Double(max(1, options.warmUp)))
+        let batch = loss(denoiser, noise)
+        optimiser.dropGradients()
+        batch.objective.backward()
+        if optimiser.clipGradients(to: options.clip).isFinite {
+            optimiser.step()
+            average.update()
+        } else {
+            skipped += 1
+        }
+        return batch.rows
+    }
+}

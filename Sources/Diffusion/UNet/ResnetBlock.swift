@@ -1,0 +1,71 @@
+internal import Torch
+
+/// h = conv₁(resample(silu(norm₁(x)))), then h ← norm₂(h + W·silu(e)) or norm₂(h)·(1 + a) + b with [a, b] = W·silu(e),
+/// y = (shortcut(resample(x)) + conv₂(silu(h)))/scale
+///
+/// x [N, inputs, H, W], e [N, time] → [N, outputs, H', W'], where H' = H, H/2 or 2·H.
+struct ResnetBlock: Module {
+    enum Resample { case none, down, up }
+
+    private let norm1: GroupNorm
+    private let conv1: Conv2d
+    private let timeProjection: Linear
+    private let norm2: GroupNorm
+    private let conv2: Conv2d
+    private let shortcut: Conv2d?
+    private let entry: UNetConfiguration.TimeEntry
+    private let resample: Resample
+    private let scale: Double
+
+    init(
+        _ inputs: Int, _ outputs: Int, _ configuration: UNetConfiguration, resample: Resample = .none,
+        scale: Double = 1,
+        _ source: inout ParameterSource
+    ) {
+        let groups = configuration.normGroups, epsilon = configuration.normEpsilon
+        norm1 = GroupNorm(groups: groups, inputs, epsilon: epsilon, &source)
+        conv1 = Conv2d(inputs, outputs, kernel: 3, padding: 1, &source)
+        let entries = configuration.timeEntry == .scaleShift ? 2 * outputs : outputs
+        timeProjection = Linear(configuration.timeWidth, entries, &source)
+        norm2 = GroupNorm(groups: groups, outputs, epsilon: epsilon, &source)
+        conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, &source)
+        shortcut = inputs == outputs ? nil : Conv2d(inputs, outputs, kernel: 1, &source)
+        entry = configuration.timeEntry
+        self.resample = resample
+        self.scale = scale
+    }
+
+    /// - Parameter time: silu(e), which all blocks share.
+    func callAsFunction(_ x: Tensor, _ time: Tensor) -> Tensor {
+        var h = conv1(resampled(norm1(x).silu()))
+        let shift = timeProjection(time).unsqueezed(-1).unsqueezed(-1)
+        switch entry {
+        case .add:
+            h = norm2(h + shift)
+        case .scaleShift:
+            let parts = shift.chunked(2, 1)
+            h = norm2(h) * (parts[0] + 1) + parts[1]
+        }
+        h = conv2(h.silu())
+        let straight = resampled(x)
+        let sum = (shortcut.map { $0(straight) } ?? straight) + h
+        return scale == 1 ? sum : sum / scale
+    }
+
+    private func resampled(_ x: Tensor) -> Tensor {
+        switch resample {
+        case .none: x
+        case .down: x.averagePooled(2)
+        case .up: x.upsampledNearest(height: 2 * x.size(2), width: 2 * x.size(3))
+        }
+    }
+
+    func name(_ parameters: inout ParameterNames) {
+        parameters.add("norm1", norm1)
+        parameters.add("conv1", conv1)
+        parameters.add("time_emb_proj", timeProjection)
+        parameters.add("norm2", norm2)
+        parameters.add("conv2", conv2)
+        parameters.add("conv_shortcut", shortcut)
+    }
+}

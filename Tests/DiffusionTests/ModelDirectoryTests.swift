@@ -1,0 +1,135 @@
+import Chain
+import Diffusion
+import Foundation
+import Safetensors
+import Testing
+import Torch
+
+struct ModelDirectoryTests {
+    private func scratch() -> URL {
+        FileManager.default.temporaryDirectory.appending(path: "model-\(UUID().uuidString)")
+    }
+
+    private func model(kind: Schedule.Kind = .cosine(), prediction: Prediction = .epsilon, seed: UInt64 = 1) throws
+        -> ModelDirectory
+    {
+        var configuration = UNetConfiguration()
+        configuration.blockOutChannels = [8, 16]
+        configuration.downBlocks = [.plain, .attention]
+        configuration.upBlocks = [.attention, .plain]
+        configuration.layersPerBlock = 1
+        configuration.normGroups = 4
+        configuration.inChannels = 1
+        configuration.outChannels = 1
+        configuration.sampleSize = [8, 8]
+        configuration.classEmbeddings = 11
+        var source = ParameterSource(seed: seed)
+        return ModelDirectory(
+            network: UNet(configuration, &source), schedule: try Schedule(kind, timesteps: 1000),
+            prediction: prediction,
+            record: ModelRecord(
+                role: .backbone, version: 3, run: "ab", imagesSeen: 40_000, timesteps: 501...1000, labels: 10,
+                trainedLabels: [0, 1, 9]))
+    }
+
+    @Test(arguments: [
+        (Schedule.Kind.cosine(), Prediction.epsilon), (.cosine(offset: 0.02), .v),
+        (.linear(start: 1e-4, end: 0.03), .sample),
+        (.sigmoid(start: -3, end: 3, tau: 0.9), .epsilon),
+    ])
+    func comesBackAsItWas(kind: Schedule.Kind, prediction: Prediction) throws {
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let written = try model(kind: kind, prediction: prediction)
+        try written.write(to: folder)
+        let read = try ModelDirectory(contentsOf: folder)
+        #expect(read.record == written.record)
+        #expect(read.record?.lowestCut == 500)
+        #expect(read.schedule == written.schedule && read.prediction == prediction)
+        #expect(read.network.configuration == written.network.configuration)
+        for (a, b) in zip(read.network.namedParameters, written.network.namedParameters) {
+            #expect(a.key == b.key && a.tensor.floats == b.tensor.floats)
+        }
+        // Nothing is left beside it, and nothing is overwritten unasked.
+        #expect { try written.write(to: folder) } throws: { ($0 as? DiffusionError)?.code == .badDirectory }
+        try model(seed: 2).write(to: folder, replacing: true)
+        #expect(
+            try ModelDirectory(contentsOf: folder).network.parameters[0].floats != written.network.parameters[0].floats)
+        let parent = try FileManager.default.contentsOfDirectory(atPath: folder.deletingLastPathComponent().path)
+        #expect(!parent.contains { $0.hasPrefix(".\(folder.lastPathComponent)") })
+    }
+
+    @Test(arguments: [
+        ModelDirectory.configFile, ModelDirectory.weightsFile, ModelDirectory.schedulerFile,
+    ])
+    func missingAndTruncatedFilesAreNamed(file: String) throws {
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try model().write(to: folder)
+        let url = folder.appending(path: file)
+        let content = try Data(contentsOf: url)
+        try content.prefix(content.count / 2).write(to: url)
+        #expect { try ModelDirectory(contentsOf: folder) } throws: { $0 is DiffusionError }
+        try FileManager.default.removeItem(at: url)
+        #expect { try ModelDirectory(contentsOf: folder) } throws: {
+            (($0 as? DiffusionError)?.message.contains(file)) == true
+        }
+    }
+
+    @Test func weightsMustBeWholeAndFinite() throws {
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let sound = try model()
+        try sound.write(to: folder)
+        let url = folder.appending(path: ModelDirectory.weightsFile)
+        func rewrite(_ change: (SafetensorsArchive.Entry) throws -> SafetensorsArchive.Entry?) throws {
+            var archive = SafetensorsArchive(metadata: ["format": "pt"])
+            for entry in try sound.network.state().entries {
+                if let changed = try change(entry) { try archive.append(changed) }
+            }
+            try archive.write(to: url)
+        }
+        let key = "mid_block.resnets.0.conv1.bias"
+        func refused() throws {
+            #expect { try ModelDirectory(contentsOf: folder) } throws: {
+                let error = $0 as? DiffusionError
+                return error?.code == .badModel && error?.message.contains(key) == true
+            }
+        }
+        try rewrite { $0.name == key ? nil : $0 }
+        try refused()
+        try rewrite {
+            $0.name == key ? try .init(name: key, shape: [16], floats: [Float](repeating: .nan, count: 16)) : $0
+        }
+        try refused()
+        try rewrite {
+            $0.name == key ? try .init(name: key, shape: [15], floats: [Float](repeating: 0, count: 15)) : $0
+        }
+        try refused()
+        try rewrite {
+            $0.name == key ? try .init(name: key, shape: [16], floats: [Float](repeating: 0, count: 16)) : $0
+        }
+        _ = try ModelDirectory(contentsOf: folder)
+    }
+
+    @Test func aModelThatDivergedIsNotWritten() throws {
+        let folder = scratch()
+        let broken = try model()
+        withoutGradients { broken.network.parameters[0].fill(.nan) }
+        #expect { try broken.write(to: folder) } throws: { ($0 as? DiffusionError)?.code == .badModel }
+        #expect(!FileManager.default.fileExists(atPath: folder.path))
+    }
+
+    @Test(arguments: [
+        ("beta_schedule", "\"scaled_linear\""), ("prediction_type", "\"flow\""), ("num_train_timesteps", "1"),
+        ("rescale_betas_zero_snr", "true"), ("trained_betas", "[0.1, 0.2]"),
+    ])
+    func schedulersThatAreNotKnownAreRefused(key: String, value: String) throws {
+        let text = try String(
+            contentsOf: goldens("unet-classes").appending(path: "scheduler_config.json"), encoding: .utf8)
+        var object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        object[key] = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
+        let spoilt = String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
+        #expect { try SchedulerConfiguration(json: spoilt) } throws: { ($0 as? DiffusionError)?.code == .badConfig }
+    }
+}

@@ -1,0 +1,74 @@
+"""Makes unet-*/: tiny random UNet2DModels as diffusers saves them, with an input and diffusers' own output.
+
+    python diffusion.py    # needs diffusers, torch and safetensors; writes beside itself, well under 1 MB in all
+"""
+
+import json
+import pathlib
+
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+from safetensors.torch import save_file
+
+HERE = pathlib.Path(__file__).parent
+
+MODELS = {
+    # Classes with a null row, attention at the lower resolution: the shape of the digits' models.
+    "classes": dict(
+        sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4, attention_head_dim=4, num_class_embeds=5,
+    ),
+    # The switches that google/ddpm-cifar10-32 sets: one head, padded downsampling, sine first, frequencies shifted.
+    "cifar": dict(
+        sample_size=8, in_channels=3, out_channels=3, layers_per_block=2, block_out_channels=(8, 8, 12),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=4, norm_eps=1e-6, attention_head_dim=None, downsample_padding=0, flip_sin_to_cos=False, freq_shift=1,
+        center_input_sample=True,
+    ),
+    # Resampling by residual blocks, scale and shift by time, and a middle without a norm before its attention.
+    "resnet": dict(
+        sample_size=(8, 12), in_channels=2, out_channels=2, layers_per_block=1, block_out_channels=(8, 12),
+        down_block_types=("AttnDownBlock2D", "ResnetDownsampleBlock2D"),
+        up_block_types=("ResnetUpsampleBlock2D", "AttnUpBlock2D"),
+        norm_num_groups=2, attention_head_dim=5, downsample_type="resnet", upsample_type="resnet",
+        resnet_time_scale_shift="scale_shift", mid_block_scale_factor=1.5, time_embedding_dim=20,
+    ),
+    # No attention in the middle, and blocks that resample by residual blocks between others.
+    "plain": dict(
+        sample_size=8, in_channels=1, out_channels=2, layers_per_block=1, block_out_channels=(4, 8, 8),
+        down_block_types=("ResnetDownsampleBlock2D", "DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D", "ResnetUpsampleBlock2D"),
+        norm_num_groups=2, add_attention=False,
+    ),
+}
+
+
+def make(name, options):
+    torch.manual_seed(len(name))
+    model = UNet2DModel(**options).eval()
+    with torch.no_grad():  # norms start as the identity, where a mix-up of weight and bias would not show
+        for key, value in model.named_parameters():
+            value.add_(0.1 * torch.randn(value.shape))
+    folder = HERE / f"unet-{name}"
+    model.save_pretrained(folder, safe_serialization=True)
+    DDPMScheduler(beta_schedule="squaredcos_cap_v2").save_pretrained(folder)
+    size = options["sample_size"]
+    height, width = (size, size) if isinstance(size, int) else size
+    x = torch.randn(3, options["in_channels"], height, width)
+    t = torch.tensor([0, 417, 999])
+    tensors = {"x": x, "t": t}
+    arguments = {}
+    if options.get("num_class_embeds"):
+        tensors["labels"] = arguments["class_labels"] = torch.tensor([0, 3, 4])
+    with torch.no_grad():
+        tensors["y"] = model(x, t, **arguments).sample.contiguous()
+    save_file(tensors, folder / "golden.safetensors")
+
+
+if __name__ == "__main__":
+    for name, options in MODELS.items():
+        make(name, options)
+    total = sum(path.stat().st_size for path in HERE.glob("unet-*/*"))
+    print(json.dumps({"bytes": total}))
