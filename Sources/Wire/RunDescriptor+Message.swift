@@ -1,7 +1,7 @@
 package import Chain
 internal import SwiftProtobuf
 
-package import struct Foundation.Data
+internal import struct Foundation.Data
 
 /// A run descriptor beside the very bytes that were signed and hashed.
 ///
