@@ -44,6 +44,7 @@ let floor1: [Target] = [
     room("Images", ["CPNG", "CImages", "Safetensors"]),
     room("Topology", [yams]),
     room("Observability", [logging]),
+    room("CommandOptions", ["Observability", arguments, logging]),
     .target(name: "CProcess", exclude: ["README.md"]),
 ]
 
@@ -59,7 +60,7 @@ let floor2: [Target] = [
 
 let floor3: [Target] = [
     room("Exchange", ["Wire", collections]),
-    room("Fabric", ["Exchange", "Wire", "ZeroMQ", collections, logging]),
+    room("Fabric", ["Exchange", "Trust", "Sodium", "Wire", "ZeroMQ", collections, logging]),
 ]
 
 let floor4: [Target] = [
@@ -68,13 +69,13 @@ let floor4: [Target] = [
         "Worker",
         [
             "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
-            "Observability", logging, lifecycle,
+            "Disk", "ZeroMQ", "Observability", logging, lifecycle,
         ]),
     room(
         "CollaFuseClient",
         [
             "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
-            "Images", logging,
+            "Images", "Disk", "ZeroMQ", logging,
         ],
         path: "Sources/Client"),
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
@@ -84,14 +85,14 @@ let floor4: [Target] = [
 let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
-        dependencies: ["Broker", "Launch", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle, signals],
+        dependencies: ["Broker", "CommandOptions", "Launch", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle, signals],
         exclude: ["README.md"], swiftSettings: strict),
     .executableTarget(
         name: "collafuse-compute",
         dependencies: [
-            "Worker", "CollaFuseClient", "Evaluation", "Diffusion", "Images", "Trust", "Observability", "Wire", "Chain",
+            "Worker", "CollaFuseClient", "CommandOptions", "Evaluation", "Launch", "Diffusion", "Images", "Trust", "Observability", "Wire", "Chain",
             "Torch",
-            "Safetensors", arguments, logging, lifecycle,
+            "Safetensors", arguments, logging, lifecycle, signals,
         ],
         exclude: ["README.md"], swiftSettings: strict),
 ]

@@ -1,4 +1,4 @@
-internal import Foundation
+package import Foundation
 
 /// What a model's folder says about it beyond diffusers' own files: `collafuse.json`.
 package struct ModelRecord: Hashable, Sendable, Codable {
@@ -36,6 +36,17 @@ package struct ModelRecord: Hashable, Sendable, Codable {
 
     /// The lowest cut that a backbone can denoise to.
     package var lowestCut: Int { firstTimestep - 1 }
+
+    /// The record of a model's folder, without its weights.
+    ///
+    /// - Throws: `badDirectory` when there is none, or it cannot be read.
+    package init(contentsOf folder: URL) throws(DiffusionError) {
+        let json: Data
+        do { json = try Data(contentsOf: folder.appending(path: ModelDirectory.recordFile)) } catch {
+            throw DiffusionError(.badDirectory, "\(folder.path) has no \(ModelDirectory.recordFile)")
+        }
+        try self.init(json: json)
+    }
 
     var json: String {
         let encoder = JSONEncoder()

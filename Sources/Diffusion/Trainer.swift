@@ -26,13 +26,13 @@ package struct Trainer<Network: DenoisingNetwork> {
     package let denoiser: Denoiser<Network>
     package let options: TrainerOptions
     /// Steps made, skipped ones included.
-    package private(set) var steps = 0
+    package internal(set) var steps = 0
     /// Steps whose gradient was not finite and which changed nothing.
     package private(set) var skipped = 0
     /// Images seen.
-    package private(set) var images = 0
-    private var optimiser: AdamW
-    private var average: MovingAverage<Network>
+    package internal(set) var images = 0
+    private(set) var optimiser: AdamW
+    var average: MovingAverage<Network>
     private let random: CounterRandom
 
     /// - Parameters:
@@ -53,25 +53,19 @@ package struct Trainer<Network: DenoisingNetwork> {
     /// The averaged network: for sampling and for saving.
     package var averaged: Denoiser<Network> { denoiser.with(average.network) }
 
-    /// Draws a batch of picks; fetch their images, then call ``trainBackbone(_:labels:masked:)``.
-    package func draw(_ draw: TrainingDraw) -> [TrainingDraw.Pick] {
-        var generator = random.sequence(sample: 0, timestep: UInt32(truncatingIfNeeded: steps), purpose: .training)
-        return draw.batch(options.batch, using: &generator)
-    }
-
     /// One step by the backbone loss.
     ///
     /// - Parameters:
-    ///   - picks: of ``draw(_:)``.
-    ///   - labels: of their images, 0…C.
-    ///   - masked: their images [N, C, H, W], in the picks' order.
-    package mutating func trainBackbone(_ picks: [TrainingDraw.Pick], labels: [Int], masked: Tensor) -> [LossReport.Row]
-    {
+    ///   - masked: x_ζ [N, C, H, W], rows of any clients and cuts.
+    ///   - cuts: ζ of each row.
+    ///   - timesteps: t > ζ of each row.
+    ///   - labels: of each row, 0…C.
+    package mutating func trainBackbone(
+        masked: Tensor, cuts: [Int], timesteps: [Int], labels: [Int]
+    ) -> [LossReport.Row] {
         let labels = dropped(labels)
-        return advance(picks.count) { denoiser, noise in
-            backboneLoss(
-                denoiser, masked: masked, cuts: picks.map(\.cut), timesteps: picks.map(\.timestep), labels: labels,
-                noise: noise)
+        return advance(timesteps.count) { denoiser, noise in
+            backboneLoss(denoiser, masked: masked, cuts: cuts, timesteps: timesteps, labels: labels, noise: noise)
         } noiseLike: {
             masked
         }

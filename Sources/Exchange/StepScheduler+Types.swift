@@ -8,6 +8,11 @@ extension StepScheduler {
         package let ticket: Ticket
         /// Place in the list that was added.
         package let index: Int
+
+        package init(ticket: Ticket, index: Int) {
+            self.ticket = ticket
+            self.index = index
+        }
     }
 
     /// What can share a forward pass.

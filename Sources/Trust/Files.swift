@@ -43,18 +43,15 @@ enum Files {
         }
     }
 
-    /// A file that does not exist yet, durable on return.
-    static func create(
-        _ url: URL, mode: mode_t, _ count: Int,
-        _ bytes: ((UnsafeRawBufferPointer) -> Bool) -> Bool
-    ) throws(TrustError) {
-        let file = open(url.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
-        guard file >= 0 else {
-            if errno == EEXIST { throw TrustError(.fileExists, "\(url.path) is there already: move it away first") }
-            throw failure("written", url)
+    /// A secret file that does not exist yet: filled under another name, then linked to its own, which overwrites nothing.
+    static func create(_ url: URL, _ bytes: ((UnsafeRawBufferPointer) -> Bool) -> Bool) throws(TrustError) {
+        let temporary = url.deletingLastPathComponent().appending(path: ".\(url.lastPathComponent).\(UUID()).new")
+        let file = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard file >= 0 else { throw failure("written", url) }
+        defer {
+            close(file)
+            unlink(temporary.path)
         }
-        defer { close(file) }
-        // The umask may only take rights away; it cannot open a secret file.
         let written = bytes { buffer in
             var done = 0
             while done < buffer.count {
@@ -65,10 +62,10 @@ enum Files {
             }
             return true
         }
-        guard written, fsync(file) == 0 else {
-            let error = failure("written", url)
-            unlink(url.path)
-            throw error
+        guard written, fsync(file) == 0 else { throw failure("written", url) }
+        guard link(temporary.path, url.path) == 0 else {
+            if errno == EEXIST { throw TrustError(.fileExists, "\(url.path) is there already: move it away first") }
+            throw failure("written", url)
         }
     }
 

@@ -18,11 +18,12 @@ package enum SecretFile {
         case broker = 5
         case masking = 6
         case storage = 7
+        case ephemeral = 8
 
         /// How many secrets such a file holds.
         package var count: Int {
             switch self {
-            case .operatorRoot, .signer, .broker, .masking, .storage: 1
+            case .operatorRoot, .signer, .broker, .masking, .storage, .ephemeral: 1
             case .client: 2
             case .worker: 3
             }
@@ -32,6 +33,8 @@ package enum SecretFile {
         fileprivate var length: Int { header.count + 32 * count + 16 }
     }
 
+    /// Whole or not at all, and durable on return.
+    ///
     /// - Throws: `.fileExists`: a secret file is never overwritten.
     package static func write(_ secrets: [SecretBytes], for purpose: Purpose, to url: URL) throws(TrustError) {
         precondition(secrets.count == purpose.count && secrets.allSatisfy { $0.count == 32 })
@@ -47,7 +50,7 @@ package enum SecretFile {
                 check(secrets, purpose).withUnsafeBytes(append)
             }
         }
-        try Files.create(url, mode: 0o600, content.count) { write in content.withUnsafeBytes(write) }
+        try Files.create(url) { write in content.withUnsafeBytes(write) }
         do { try DurableFile.flushFolder(url.deletingLastPathComponent()) } catch {
             throw TrustError(.fileUnreadable, error.message)
         }

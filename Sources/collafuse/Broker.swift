@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandOptions
 import Broker
 import Exchange
 import Foundation

@@ -109,12 +109,26 @@ private struct PlaneWorld {
         }
     }
 
+    private struct Pick {
+        let timestep: Int, client: Int, cut: Int, image: Int
+    }
+
+    /// t evenly over the chain, then a client among those with ζ < t, then one of its points.
+    private func picks(_ count: Int, using words: inout CounterRandom.Words) -> [Pick] {
+        let lowest = cuts.min() ?? 0
+        return (0..<count).map { part in
+            let timestep = lowest + 1 + (100 - lowest) * part / count
+            let clients = cuts.indices.filter { cuts[$0] < timestep }
+            let client = clients[Int.random(in: 0..<clients.count, using: &words)]
+            return Pick(timestep: timestep, client: client, cut: cuts[client], image: Int.random(in: 0..<points, using: &words))
+        }
+    }
+
     private func train(_ rule: Rule) throws -> Denoiser<PlaneNetwork> {
         // Masks are drawn once. The clean points are the same client's, unmasked.
         let origins = rule == .cleanPoints ? [0, 0, 0] : cuts
         let data = Tensor.concatenated(
             cuts.indices.map { truth($0, at: origins[$0], points, stream: 1) }, 0)
-        let draw = try TrainingDraw(clients: cuts.map { [$0: points] }, timesteps: 100)
         var source = ParameterSource(seed: 3), zeros = ParameterSource.zeros()
         let denoiser = try Denoiser(PlaneNetwork(labels: 3, timesteps: 100, &source), on: schedule, labels: 3)
         let averaged = PlaneNetwork(labels: 3, timesteps: 100, &zeros)
@@ -123,7 +137,7 @@ private struct PlaneWorld {
         var words = random.sequence(purpose: .training)
         let steps = 1200, batch = 512
         for step in 0..<steps {
-            let picks = draw.batch(batch, using: &words)
+            let picks = picks(batch, using: &words)
             let x = data.gathered(0, rows: Tensor(picks.map { $0.client * points + $0.image }))
             let noise = Tensor(
                 random.normals(2 * batch, timestep: UInt32(step), purpose: .trainingNoise), shape: [batch, 2])

@@ -266,7 +266,7 @@ package nonisolated struct WirePublishReceipt: Sendable {
 
   package var publicationID: [Data] = []
 
-  /// BLAKE2b-256 of publication id ‖ u32 cut ‖ u32 label ‖ f32 values, little-endian
+  /// BLAKE2b-256 of publication id ‖ the masked values as they were sent (f32, little-endian)
   package var storedHash: [Data] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()

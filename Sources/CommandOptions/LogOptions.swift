@@ -1,24 +1,25 @@
-import ArgumentParser
-import Logging
-import Observability
+internal import ArgumentParser
+package import Logging
+internal import Observability
 
 /// What every long-running subcommand takes.
-struct LogOptions: ParsableArguments {
+package struct LogOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
         transform: { word in
             guard let level = Logger.Level(rawValue: word) else {
-                throw ValidationError(
-                    "“\(word)” is not a level; take trace, debug, info, notice, warning, error or critical")
+                throw ValidationError("“\(word)” is not a level; take trace, debug, info, notice, warning, error or critical")
             }
             return level
         })
-    var logLevel = Logger.Level.info
+    package var logLevel = Logger.Level.info
 
     @Flag(help: "Log JSON lines.")
-    var logJson = false
+    package var logJson = false
 
-    func logger(_ node: String) -> Logger {
+    package init() {}
+
+    package func logger(_ node: String) -> Logger {
         let (level, format): (Logger.Level, StderrLogHandler.Format) = (logLevel, logJson ? .json : .text)
         return Logger(label: node) { StderrLogHandler(label: $0, level: level, format: format) }
     }

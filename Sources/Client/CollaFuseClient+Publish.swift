@@ -1,0 +1,100 @@
+internal import Chain
+internal import Foundation
+internal import Synchronization
+internal import Trust
+internal import Wire
+
+/// What becomes of a masked image at the server.
+public enum PublishPolicy: Hashable, Sendable {
+    /// Masked once, kept, and trained on for ever. Publishing again sends the same bytes.
+    case once
+    /// Masked anew for each of so many epochs and trained on once. Each epoch adds to what is given away. Epochs that were
+    /// published before are not published again.
+    case fresh(epochs: Int)
+}
+
+/// What publishing came to, and what has left this client so far.
+public struct PublishSummary: Sendable {
+    /// Images that were sent by this call.
+    public var published: Int
+    /// Images that the call was about.
+    public var images: Int
+    public var exposure: ExposureSummary
+
+    public var text: String {
+        "\(published) masked images sent, \(images) images published\n\(exposure.text)"
+    }
+}
+
+extension CollaFuseClient {
+    /// Masks images at the cut and hands them to the trainer; returns when their storage is confirmed, signed.
+    ///
+    /// - Parameters:
+    ///   - cut: ζ
+    ///   - chunk: images in one job.
+    /// - Throws: `badRequest` for a cut that the run does not allow, `limitReached` when the owner's limit would be passed, `failed`,
+    ///   `refused`, `storage`.
+    public func publish(
+        _ images: ClientImages, cut timestep: Int, policy: PublishPolicy = .once, chunk: Int = 64,
+        progress: @escaping ClientProgress.Handler = { _ in }
+    ) async throws -> PublishSummary {
+        guard chunk > 0 else { throw ClientError(.badRequest, "a job carries at least one image") }
+        _ = try cut(timestep)
+        let epochs: [ReleasePolicy] =
+            switch policy {
+            case .once: [.once()]
+            case .fresh(let count): (0..<max(0, count)).map { .fresh(epoch: UInt32($0)) }
+            }
+        let total = images.count * epochs.count
+        let counter = ProgressCounter(total: total, note: { [session] in session.note }, handler: progress)
+        // What an earlier process began comes first; its images are not published twice.
+        var sent = 0
+        var jobs = try await release.jobs().filter { $0.kind == .publish }.map { ($0.job, $0.publications) }
+        for epoch in epochs {
+            for start in stride(from: 0, to: images.count, by: chunk) {
+                let rows = start..<min(start + chunk, images.count)
+                let part = try images.own(rows)
+                if let job = try await release.publish(
+                    part, at: timestep, as: epoch, to: credentials.poolKey(for: .train), now: .now)
+                {
+                    jobs.append((job, rows.count))
+                }
+            }
+        }
+        sent = jobs.reduce(0) { $0 + $1.1 }
+        counter.add(total - min(sent, total))
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (job, count) in jobs {
+                group.addTask { [runner, release] in
+                    _ = try await runner.finish(job)
+                    try await release.discardResult(of: job)
+                    counter.add(count)
+                }
+            }
+            try await group.waitForAll()
+        }
+        return PublishSummary(published: sent, images: images.count, exposure: await exposure())
+    }
+}
+
+/// Counts up from several tasks and tells the caller.
+final class ProgressCounter: Sendable {
+    private let done = Mutex(0)
+    private let total: Int
+    private let note: @Sendable () -> String
+    private let handler: ClientProgress.Handler
+
+    init(total: Int, note: @escaping @Sendable () -> String, handler: @escaping ClientProgress.Handler) {
+        self.total = total
+        self.note = note
+        self.handler = handler
+    }
+
+    func add(_ count: Int) {
+        let now = done.withLock { done in
+            done = min(total, done + count)
+            return done
+        }
+        handler(ClientProgress(done: now, total: total, note: note()))
+    }
+}

@@ -1,0 +1,103 @@
+internal import Chain
+internal import Diffusion
+internal import Safetensors
+internal import Torch
+internal import Wire
+
+/// Draws samples: asks the workers for x_ζ, and takes it from there to x_0 with the head.
+struct HeadSampler {
+    /// One sample: its label, and what it was at the cut and at the end.
+    struct Drawn {
+        let label: Int
+        /// x_ζ, as the workers sent it
+        let atCut: [Float]
+        /// x_0 in [−1, 1]
+        let final: [Float]
+    }
+
+    /// Samples whose start comes by one job.
+    struct Chunk: Sendable {
+        let first: UInt32
+        let labels: [Int]
+    }
+
+    private let run: RunDescriptor
+    private let request: SampleRequest
+    private let cut: Cut
+    private let head: Denoiser<UNet>
+    /// Labels that the head was trained on.
+    private let known: Set<Int>
+
+    /// - Throws: `badRequest` for labels, steps or samplers that cannot be; `noHead`.
+    init(_ request: SampleRequest, run: RunDescriptor, cut: Cut, home: HeadHome) throws {
+        guard request.held.allSatisfy({ (0..<max(1, run.nullLabel)).contains($0) }) else {
+            throw ClientError(.badRequest, "labels lie in 0…\(run.nullLabel - 1)")
+        }
+        let model = try home.load(cut)
+        self.run = run
+        self.request = request
+        self.cut = cut
+        head = try Denoiser(model.network, on: run.schedule, predicting: model.prediction, labels: run.labels.count)
+        known = Set(model.record?.trainedLabels ?? [])
+    }
+
+    /// Held labels first, then the others; `chunk` samples at a time.
+    var chunks: [Chunk] {
+        let unseen = (0..<run.nullLabel).filter { !request.held.contains($0) }
+        let labels =
+            request.held.flatMap { Array(repeating: $0, count: request.perLabel) }
+            + unseen.flatMap { Array(repeating: $0, count: request.unseenPerLabel) }
+        return stride(from: 0, to: labels.count, by: request.chunk).map { start in
+            Chunk(first: UInt32(start), labels: Array(labels[start..<min(start + request.chunk, labels.count)]))
+        }
+    }
+
+    /// The job that brings a chunk from T to the cut.
+    func job(_ chunk: Chunk) throws(ChainError) -> WirePayload {
+        var payload = WirePayload()
+        payload.denoiseRequest.seed = request.seed
+        payload.denoiseRequest.firstSample = chunk.first
+        payload.denoiseRequest.label = chunk.labels.map(UInt32.init)
+        payload.denoiseRequest.cut = UInt32(cut.timestep)
+        payload.denoiseRequest.sampler = request.sampler == .ddpm ? .ddpm : .ddim
+        payload.denoiseRequest.timestep = try TimestepList(
+            from: run.schedule.timesteps, to: cut.timestep, steps: workerSteps
+        ).timesteps.map(UInt32.init)
+        payload.denoiseRequest.guidance = request.guidance
+        payload.denoiseRequest.clip = 1
+        return payload
+    }
+
+    /// Takes a chunk from the cut to the end.
+    ///
+    /// - Throws: `untrusted` when what the worker sent is not x_ζ of this chunk.
+    func finish(_ chunk: Chunk, _ answer: WirePayload) throws -> [Drawn] {
+        let shape = [run.image.channels, run.image.height, run.image.width]
+        let x: Tensor
+        do {
+            x = Tensor(
+                try SafetensorsArchive(decoding: answer.tensors).floats("x", shape: [chunk.labels.count] + shape),
+                shape: [chunk.labels.count] + shape)
+        } catch {
+            throw ClientError(.untrusted, "the worker's answer does not hold the samples that were asked for: \(error)")
+        }
+        let state = try ChainState(received: x, at: chunk.labels.map { _ in cut.timestep }, imageShape: shape)
+        let timesteps = try TimestepList(from: cut.timestep, to: 0, steps: max(1, request.steps - workerSteps))
+        let plans = chunk.labels.enumerated().map { index, label in
+            SamplePlan(
+                seed: request.seed, number: chunk.first + UInt32(index), label: known.contains(label) ? label : run.nullLabel,
+                timesteps: timesteps, sampler: request.sampler == .ddpm ? .ddpm : .ddim())
+        }
+        let final = head.sample(from: state, plans).state.x.clamped(-1, 1)
+        return chunk.labels.enumerated().map { index, label in
+            Drawn(label: label, atCut: x[index..<index + 1].floats, final: final[index..<index + 1].floats)
+        }
+    }
+
+    /// The workers' share of the steps: their share of the chain, but at least one, and one for the head.
+    private var workerSteps: Int {
+        let top = run.schedule.timesteps
+        let share = Int((Double(request.steps * (top - cut.timestep)) / Double(top)).rounded())
+        return min(max(1, share), max(1, request.steps - 1), top - cut.timestep)
+    }
+}

@@ -1,0 +1,45 @@
+/// Which sampler both halves of the chain use.
+public enum SamplerChoice: String, Sendable, CaseIterable {
+    /// Ancestral sampling.
+    case ddpm
+    /// η = 0: no noise on the way.
+    case ddim
+}
+
+/// What is to be drawn.
+public struct SampleRequest: Sendable {
+    /// Labels that this client's head was trained on.
+    public var held: [Int]
+    /// Samples of each of them.
+    public var perLabel: Int
+    /// Samples of each other label of the run. The workers know them from other clients; the head finishes them without a label.
+    public var unseenPerLabel: Int
+    /// ζ
+    public var cut: Int
+    /// Steps over the whole chain, shared between workers and head by their share of it.
+    public var steps: Int
+    public var sampler: SamplerChoice
+    /// Weight of classifier-free guidance at the workers; 1: none.
+    public var guidance: Double
+    public var seed: UInt64
+    /// Samples in one job.
+    public var chunk: Int
+    /// Threads that one tensor operation may use.
+    public var threads: Int
+
+    public init(
+        held: [Int], perLabel: Int, unseenPerLabel: Int = 0, cut: Int, steps: Int = 50, sampler: SamplerChoice = .ddim,
+        guidance: Double = 1, seed: UInt64 = 0, chunk: Int = 32, threads: Int = 1
+    ) {
+        self.held = held
+        self.perLabel = perLabel
+        self.unseenPerLabel = unseenPerLabel
+        self.cut = cut
+        self.steps = steps
+        self.sampler = sampler
+        self.guidance = guidance
+        self.seed = seed
+        self.chunk = chunk
+        self.threads = threads
+    }
+}

@@ -1,0 +1,70 @@
+internal import Chain
+internal import Diffusion
+public import Foundation
+internal import Images
+internal import Safetensors
+
+/// Samples that were drawn, with what they were at the cut.
+public struct SampleSet: Sendable {
+    /// One for each sample.
+    public private(set) var labels: [Int] = []
+    /// x_0 in [−1, 1], one sample after another, each C × H × W.
+    public private(set) var values: [Float] = []
+    /// x_ζ as the workers sent it, likewise.
+    private(set) var atCut: [Float] = []
+    /// Backbone versions that made them.
+    public private(set) var versions: Set<UInt64> = []
+    /// Labels whose samples the head knew.
+    private let held: Set<Int>
+    private let shape: [Int]
+
+    init(imageShape: RunDescriptor.ImageShape, held: Set<Int>) {
+        shape = [imageShape.channels, imageShape.height, imageShape.width]
+        self.held = held
+    }
+
+    public var count: Int { labels.count }
+
+    mutating func add(_ drawn: [HeadSampler.Drawn], version: UInt64) {
+        for sample in drawn {
+            labels.append(sample.label)
+            values += sample.final
+            atCut += sample.atCut
+        }
+        versions.insert(version)
+    }
+
+    /// Writes `samples.safetensors` and, where labels were drawn that this client does not hold, `unseen.safetensors`: `images`
+    /// [N, C, H, W] float in [−1, 1], `at_cut` likewise but unbounded, `labels` [N].
+    public func write(to folder: URL) throws {
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let own = labels.indices.filter { held.contains(labels[$0]) }
+            let unseen = labels.indices.filter { !held.contains(labels[$0]) }
+            try archive(own).write(to: folder.appending(path: "samples.safetensors"))
+            if !unseen.isEmpty { try archive(unseen).write(to: folder.appending(path: "unseen.safetensors")) }
+        } catch {
+            throw ClientError(.storage, "the samples cannot be written to \(folder.path): \(error)")
+        }
+    }
+
+    private func archive(_ rows: [Int]) throws -> SafetensorsArchive {
+        var archive = SafetensorsArchive()
+        try archive.append(.init(name: "images", shape: [rows.count] + shape, floats: rows.flatMap { Array(row($0, of: values)) }))
+        try archive.append(.init(name: "at_cut", shape: [rows.count] + shape, floats: rows.flatMap { Array(row($0, of: atCut)) }))
+        try archive.append(.init(name: "labels", shape: [rows.count], int64s: rows.map { Int64(labels[$0]) }))
+        return archive
+    }
+
+    private func row(_ index: Int, of values: [Float]) -> ArraySlice<Float> {
+        let each = shape.reduce(1, *)
+        return values[index * each..<(index + 1) * each]
+    }
+
+    /// The first samples of a label: (x_ζ, x_0) of each.
+    func pictures(of label: Int, most: Int) -> [(atCut: [Float], final: [Float])] {
+        labels.indices.filter { labels[$0] == label }.prefix(most).map {
+            (Array(row($0, of: atCut)), Array(row($0, of: values)))
+        }
+    }
+}

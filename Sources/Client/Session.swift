@@ -1,0 +1,172 @@
+internal import Exchange
+internal import Fabric
+internal import Foundation
+internal import Logging
+internal import Sodium
+internal import Synchronization
+internal import Wire
+internal import ZeroMQ
+
+/// The client's line to the broker, as `async` calls: a link on a thread of its own, and whoever waits for an answer.
+///
+/// A job's waiter gets its sealed result, opens it and surfaces it; only then is the result acknowledged.
+final class Session: Sendable {
+    /// Frames 1 and 2 of a result.
+    struct Answer: Sendable {
+        let header: [UInt8]
+        let sealed: [UInt8]
+    }
+
+    private struct State {
+        var answers: [JobID: CheckedContinuation<Answer, any Error>] = [:]
+        /// Results that came before anyone waited for them.
+        var early: [JobID: Result<Answer, JobEnd>] = [:]
+        var statusWaiters: [CheckedContinuation<WireStatus, any Error>] = []
+        var acknowledgements: [JobID: CheckedContinuation<Void, Never>] = [:]
+        var isWelcomed = false
+        var note = ""
+        var isClosed = false
+
+        mutating func takeStatusWaiters() -> [CheckedContinuation<WireStatus, any Error>] {
+            defer { statusWaiters = [] }
+            return statusWaiters
+        }
+    }
+
+    private let link: DealerLink<ClientCore>
+    private let state: SharedState
+    private let running: Task<Void, any Error>
+
+    /// What the link's thread and the callers share; a class of its own so that the link's closure can hold it.
+    private final class SharedState: Sendable {
+        let value = Mutex(State())
+    }
+
+    init(
+        client: ClientID, identity: CurveIdentity, brokers: [BrokerAddress], logger: Logger,
+        keysArrived: @escaping @Sendable ([UInt8]) -> Void
+    ) throws {
+        let state = SharedState()
+        let link = try DealerLink(
+            context: Context(), brokers: brokers, identity: identity,
+            machine: ClientCore(client: client, random: try SecureRandom()), name: "link", logger: logger,
+            deliver: { event in Self.take(event, state, logger, keysArrived) })
+        self.state = state
+        self.link = link
+        running = Task { try await link.run() }
+    }
+
+    /// Why there is no answer at the moment; empty when the broker is there.
+    var note: String { state.value.withLock { $0.note } }
+
+    /// Hands a job to the broker and waits for its result, over as many sessions as that takes. The same bytes again are the
+    /// same job.
+    ///
+    /// - Throws: `JobEnd` when the broker will bring no result, `CancellationError`.
+    func perform(_ envelope: Envelope, sealed: [UInt8]) async throws -> Answer {
+        link.send(.submit(envelope, sealed: sealed))
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                let early: Result<Answer, any Error>? = state.value.withLock { state in
+                    if state.isClosed { return .failure(CancellationError()) }
+                    if let early = state.early.removeValue(forKey: envelope.job) { return early.mapError { $0 } }
+                    state.answers[envelope.job] = continuation
+                    return nil
+                }
+                if let early { continuation.resume(with: early) }
+            }
+        } onCancel: {
+            state.value.withLock { $0.answers.removeValue(forKey: envelope.job) }?.resume(throwing: CancellationError())
+        }
+    }
+
+    /// Tells the broker that a result is surfaced; returns when it has forgotten the job, or after some seconds: it is told again
+    /// whenever the result comes again.
+    func acknowledge(_ job: JobID) async {
+        let timeout = Task {
+            try? await Task.sleep(for: .seconds(5))
+            state.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
+        }
+        await withCheckedContinuation { continuation in
+            state.value.withLock { $0.acknowledgements[job] = continuation }
+            link.send(.acknowledge(job))
+        }
+        timeout.cancel()
+    }
+
+    /// What the broker says of this client's jobs and of the pool. A hint.
+    func status() async throws -> WireStatus {
+        while !(state.value.withLock { $0.isWelcomed }) { try await Task.sleep(for: .milliseconds(50)) }
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { continuation in
+                state.value.withLock { $0.statusWaiters.append(continuation) }
+                link.send(.queryStatus([]))
+            }
+        } onCancel: {
+            for waiter in state.value.withLock({ $0.takeStatusWaiters() }) { waiter.resume(throwing: CancellationError()) }
+        }
+    }
+
+    func close() {
+        link.send(.close)
+        let (answers, status) = state.value.withLock { state in
+            state.isClosed = true
+            defer { state.answers = [:] }
+            return (Array(state.answers.values), state.takeStatusWaiters())
+        }
+        for answer in answers { answer.resume(throwing: CancellationError()) }
+        for waiter in status { waiter.resume(throwing: CancellationError()) }
+    }
+
+    // MARK: on the link's thread
+
+    private static func take(
+        _ event: ClientCore.Event, _ shared: SharedState, _ logger: Logger, _ keysArrived: @Sendable ([UInt8]) -> Void
+    ) {
+        switch event {
+        case .welcomed(let welcome):
+            shared.value.withLock {
+                $0.isWelcomed = true
+                $0.note = ""
+            }
+            keysArrived(welcome.keyBundle)
+        case .keys(let bundle): keysArrived(bundle)
+        case .lost(let loss):
+            logger.notice("no broker", metadata: ["reason": "\(loss.reason)"])
+            // Who asked for a status asks again in the next session.
+            let waiters = shared.value.withLock { state in
+                state.isWelcomed = false
+                state.note = "broker not reachable, trying again: \(loss.reason)"
+                return state.takeStatusWaiters()
+            }
+            for waiter in waiters { waiter.resume(throwing: ClientError(.refused, "the broker is not reachable: \(loss.reason)")) }
+        case .rejected(let job, let code, let message, let retryAfter):
+            logger.info("the broker refused a job", metadata: ["job": "\(job.short)", "reason": "\(message)"])
+            guard retryAfter == nil else {
+                shared.value.withLock { $0.note = "the broker says: \(message)" }
+                break
+            }
+            settle(job, .failure(JobEnd(code: code, message: message)), shared)
+        case .conflict(let job, let message):
+            settle(job, .failure(JobEnd(code: .badMessage, message: message)), shared)
+        case .ended(let job, let code, let message):
+            settle(job, .failure(JobEnd(code: code, message: message)), shared)
+        case .result(let job, let header, let sealed):
+            settle(job, .success(Answer(header: header, sealed: sealed)), shared)
+        case .ackStored(let job):
+            shared.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
+        case .status(let status):
+            shared.value.withLock { $0.statusWaiters.isEmpty ? nil : $0.statusWaiters.removeFirst() }?.resume(returning: status)
+        case .accepted, .preview: break
+        }
+    }
+
+    private static func settle(_ job: JobID, _ answer: Result<Answer, JobEnd>, _ shared: SharedState) {
+        let waiter = shared.value.withLock { state in
+            let waiter = state.answers.removeValue(forKey: job)
+            if waiter == nil { state.early[job] = answer }
+            return waiter
+        }
+        waiter?.resume(with: answer.mapError { $0 as any Error })
+    }
+}

@@ -1,0 +1,106 @@
+/// What a run ended in: `summary.json`. The panel and the page are drawn from it and from nothing else.
+package struct RunSummary: Codable, Sendable {
+    package var run: Run
+    package var clients: [Client]
+    /// What masked images give away, measured by attack, at the run's cut and at others for comparison.
+    package var disclosure: [Disclosure]
+    package var quality: Quality
+    package var backbone: Backbone
+    package var jobs: Jobs
+    package var phases: [Phase]
+    package var nodes: [Node]
+    /// Files below the run's folder, by what they hold.
+    package var files: [String: String]
+
+    package struct Run: Codable, Sendable {
+        package var name: String
+        package var timesteps: Int
+        package var schedule: String
+        package var cut: Int
+        /// SNR at the cut in decibels.
+        package var snrDecibels: Double
+        package var seconds: Double
+    }
+
+    package struct Client: Codable, Sendable {
+        package var name: String
+        package var holds: [String]
+        package var imagesHeld: Int
+        package var imagesPublished: Int
+        package var releases: Int
+        /// The cut of the one release that would tell as much as all releases of the most exposed image.
+        package var effectiveCut: Double
+        /// Gaussian differential privacy's μ of the most exposed image, replace-one.
+        package var mu: Double
+        /// ε at δ = 1e-5 from μ.
+        package var epsilon: Double
+        package var bytesSent: Int
+        package var bytesReceived: Int
+        package var headImages: Int
+        package var headLoss: Double
+        package var headLossFloor: Double
+        package var samples: Int
+        /// The share of samples that the classifier calls by their label.
+        package var accuracy: Double
+        package var unseenSamples: Int
+        package var unseenAccuracy: Double
+        package var frechet: Double
+        package var cpuSeconds: Double
+        package var peakMegabytes: Double
+    }
+
+    package struct Disclosure: Codable, Sendable {
+        package var cut: Int
+        package var snrDecibels: Double
+        package var labelAccuracy: Double
+        package var reidentification: Double
+        package var candidates: Int
+    }
+
+    package struct Quality: Codable, Sendable {
+        package var samples: Int
+        package var accuracy: Double
+        package var accuracyByLabel: [String: Double]
+        /// The classifier on held-out real images.
+        package var realAccuracy: Double
+        package var frechet: Double
+        /// Held-out real images against training images, the same statistic.
+        package var realFrechet: Double
+    }
+
+    package struct Backbone: Codable, Sendable {
+        package var versions: Int
+        package var imagesSeen: Int
+        package var buckets: [Bucket]
+    }
+
+    package struct Bucket: Codable, Sendable {
+        package var from: Int
+        package var to: Int
+        package var loss: Double
+        package var floor: Double
+    }
+
+    package struct Jobs: Codable, Sendable {
+        package var accepted: Int
+        package var finished: Int
+        package var redelivered: Int
+        package var deadLetters: Int
+        package var rejected: Int
+    }
+
+    package struct Phase: Codable, Sendable {
+        package var node: String
+        package var name: String
+        package var start: Double
+        package var end: Double
+    }
+
+    package struct Node: Codable, Sendable {
+        package var name: String
+        package var role: String
+        package var cpuSeconds: Double
+        package var peakMegabytes: Double
+        package var restarts: Int
+    }
+}

@@ -1,0 +1,44 @@
+package import Chain
+internal import Diffusion
+package import Exchange
+internal import Foundation
+package import Logging
+internal import Sealing
+internal import Torch
+internal import Wire
+
+/// The denoising worker's engine.
+///
+/// One iteration is one forward pass. Slots may stand at different timesteps, of different clients, cuts, step counts, samplers
+/// and guidance; between two passes samples come in, those that reached their cut leave, and cancelled ones are dropped.
+package struct DenoiseLoop: Engine {
+    package let orders = WorkQueue<EngineOrder>()
+    private let desk: JobDesk
+    private let run: RunDescriptor
+    private let registry: ModelRegistry
+    private let slots: Int
+    private let logger: Logger
+
+    package init(desk: JobDesk, run: RunDescriptor, registry: ModelRegistry, slots: Int, logger: Logger) {
+        self.desk = desk
+        self.run = run
+        self.registry = registry
+        self.slots = slots
+        self.logger = logger
+    }
+
+    package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
+        var batch = RunningBatch(desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots, send: send)
+        while true {
+            for order in batch.isIdle ? orders.waitAndTakeAll(atMost: 0.5) : orders.takeAll() {
+                switch order {
+                case .job(let assignment): batch.admit(assignment)
+                case .cancel(let key, let fence): batch.cancel(key, fence)
+                case .stop: return
+                }
+            }
+            batch.refreshModel()
+            batch.iterate()
+        }
+    }
+}

@@ -1,0 +1,67 @@
+package import Exchange
+internal import Foundation
+package import Sealing
+package import Trust
+package import Wire
+
+/// Opens the jobs that come in and seals the answers that go out: between the link, which sees ciphertext, and the engines,
+/// which see none.
+package struct JobDesk: Sendable {
+    private let opener: JobOpener
+    private let sealer: ResultSealer
+    private let secrets: PoolSecrets
+
+    package init(opener: JobOpener, sealer: ResultSealer, secrets: PoolSecrets) {
+        self.opener = opener
+        self.sealer = sealer
+        self.secrets = secrets
+    }
+
+    /// What became of a job's arrival.
+    package enum Arrival: Sendable {
+        case opened(OpenedJob)
+        /// It cannot be opened; this says so, to the client if that can be done, else to the broker.
+        case refused(WorkerCore.Command)
+    }
+
+    package func open(_ assignment: WorkerCore.Assignment) -> Arrival {
+        do throws(SealingError) {
+            return .opened(try opener.open(assignment.sealed, envelope: assignment.envelope, now: .now))
+        } catch {
+            var failure = WireJobFailure()
+            failure.code = error.code == .badSignature ? .badSignature : .badPayload
+            failure.message = error.message
+            do throws(SealingError) {
+                let (header, sealed) = try sealer.seal(
+                    failure, toUnopened: assignment.envelope, secrets: secrets, fence: assignment.fence, now: .now)
+                return .refused(
+                    .result(assignment.key, assignment.fence, cost: 0, header: header.bytes, sealed: sealed))
+            } catch {
+                return .refused(handBack(assignment.key, assignment.fence, .unknownPoolKey, error.message))
+            }
+        }
+    }
+
+    /// - Parameter cost: microseconds of worker time.
+    package func answer(_ payload: WirePayload, to job: OpenedJob, fence: Fence, cost: UInt64) -> WorkerCore.Command {
+        var status = WireResultStatus.done
+        if case .jobFailure = payload.head { status = .failed }
+        do throws(SealingError) {
+            let (header, sealed) = try sealer.seal(payload, status: status, answering: job, fence: fence)
+            return .result(job.envelope.key, fence, cost: cost, header: header.bytes, sealed: sealed)
+        } catch {
+            return handBack(job.envelope.key, fence, .internal, "the result cannot be sealed: \(error.message)")
+        }
+    }
+
+    package func handBack(
+        _ key: JobKey, _ fence: Fence, _ code: WireCode, _ message: String, retryAfter seconds: Double = 1
+    ) -> WorkerCore.Command {
+        .nack(key, fence, code, message, retryAfter: Int64(seconds * 1e9))
+    }
+}
+
+extension UnixTime {
+    /// Milliseconds of Unix time.
+    package static var now: UnixTime { UnixTime(Date().timeIntervalSince1970 * 1000) }
+}

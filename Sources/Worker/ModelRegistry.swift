@@ -1,0 +1,88 @@
+package import Chain
+package import Diffusion
+package import Foundation
+package import Wire
+
+/// The backbones of a run, numbered: a folder that the trainer writes and denoising workers read.
+///
+///     registry/
+///         v00000001/      a model's folder in diffusers' layout
+///         v00000002/
+///
+/// A version appears by a rename, so it is there whole or not at all, and never changes afterwards.
+package struct ModelRegistry: Sendable {
+    package struct Version: Hashable, Sendable {
+        package let number: UInt64
+        package let imagesSeen: UInt64
+        package let lowestCut: Int
+
+        package var message: WireModelVersion {
+            var message = WireModelVersion()
+            message.version = number
+            message.imagesSeen = imagesSeen
+            message.lowestCut = UInt32(lowestCut)
+            return message
+        }
+    }
+
+    private let directory: URL
+    private let run: RunID
+
+    /// How many versions stay on disk: samples under way may still be pinned to an older one.
+    package static let kept = 4
+
+    /// - Throws: `badRegistry` when the folder cannot be made.
+    package init(directory: URL, run: RunID) throws(WorkerError) {
+        self.directory = directory
+        self.run = run
+        do { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true) } catch {
+            throw WorkerError(.badRegistry, "the model registry \(directory.path) cannot be made: \(error.localizedDescription)")
+        }
+    }
+
+    /// The newest version whose record can be read; nil: there is none yet.
+    package var newest: Version? {
+        for number in numbers.reversed() {
+            if let record = try? ModelRecord(contentsOf: folder(number)), record.run == "\(run)" { return Version(record) }
+        }
+        return nil
+    }
+
+    /// - Throws: `badRegistry` when it is not a model of this run; what reading a model's folder throws.
+    package func load(_ version: Version, run descriptor: RunDescriptor) throws -> Denoiser<UNet> {
+        let model = try ModelDirectory(contentsOf: folder(version.number))
+        guard model.record?.run == "\(run)", model.schedule == descriptor.schedule else {
+            throw WorkerError(.badRegistry, "\(folder(version.number).path) is a model of another run")
+        }
+        return try Denoiser(model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
+    }
+
+    /// Writes the next version and removes those that are too old.
+    package func publish(
+        _ denoiser: Denoiser<UNet>, imagesSeen: UInt64, lowestCut: Int, trainedLabels: Set<Int>
+    ) throws -> Version {
+        let record = ModelRecord(
+            role: .backbone, version: (numbers.last ?? 0) + 1, run: "\(run)", imagesSeen: imagesSeen,
+            timesteps: lowestCut + 1...denoiser.schedule.timesteps, labels: denoiser.labels,
+            trainedLabels: trainedLabels.filter { $0 < denoiser.labels }.sorted())
+        try ModelDirectory(
+            network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record
+        ).write(to: folder(record.version))
+        for number in numbers.dropLast(Self.kept) { try? FileManager.default.removeItem(at: folder(number)) }
+        return Version(record)
+    }
+
+    private func folder(_ number: UInt64) -> URL { directory.appending(path: String(format: "v%08llu", number)) }
+
+    /// Rising.
+    private var numbers: [UInt64] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
+        return names.compactMap { $0.hasPrefix("v") ? UInt64($0.dropFirst()) : nil }.sorted()
+    }
+}
+
+extension ModelRegistry.Version {
+    init(_ record: ModelRecord) {
+        self.init(number: record.version, imagesSeen: record.imagesSeen, lowestCut: record.lowestCut)
+    }
+}

@@ -1,0 +1,103 @@
+package import Chain
+package import Diffusion
+internal import Safetensors
+package import Wire
+
+/// A denoise job's payload, read and checked against the run: samples that the step scheduler may take in.
+package struct DenoiseOrder: Sendable {
+    package let seed: UInt64
+    package let firstSample: UInt32
+    /// One for each sample; the number of labels stands for "none".
+    package let labels: [Int]
+    package let cut: Cut
+    package let sampler: Sampler
+    /// From the start to the cut.
+    package let timesteps: TimestepList
+    /// 1: no guidance.
+    package let guidance: Double
+    /// |x̂_0| at most; nil: not clipped.
+    package let clip: Double?
+    /// x at the start for each sample; nil: it starts from noise at T.
+    package let start: [[Float]]?
+
+    /// More samples than any client should ask for in one job; a larger wish is several jobs.
+    package static let maximumSamples = 1024
+    package static let maximumGuidance = 100.0
+
+    /// - Throws: `badPayload` when it cannot be read, `badRequest` when the run does not allow it.
+    package init(_ payload: WirePayload, run: RunDescriptor) throws(RequestError) {
+        guard case .denoiseRequest(let request) = payload.head else {
+            throw RequestError(.badPayload, "a denoise job must carry a denoise request")
+        }
+        guard (1...Self.maximumSamples).contains(request.label.count) else {
+            throw RequestError(.badRequest, "a denoise job has 1 to \(Self.maximumSamples) samples, not \(request.label.count)")
+        }
+        for label in request.label where label > run.nullLabel {
+            throw RequestError(
+                .badRequest, "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none")
+        }
+        guard request.guidance >= 0, request.guidance <= Self.maximumGuidance else {
+            throw RequestError(.badRequest, "the guidance scale lies in 0…\(Self.maximumGuidance), not at \(request.guidance)")
+        }
+        guard request.clip >= 0, request.clip.isFinite else {
+            throw RequestError(.badRequest, "x̂_0 is clipped at a number above 0, or not at all (0), not at \(request.clip)")
+        }
+        guard request.firstSample <= .max - UInt32(request.label.count) else {
+            throw RequestError(.badRequest, "the first sample's number is too large")
+        }
+        seed = request.seed
+        firstSample = request.firstSample
+        labels = request.label.map(Int.init)
+        guidance = request.guidance == 0 ? 1 : request.guidance
+        clip = request.clip == 0 ? nil : request.clip
+        do throws(ChainError) {
+            cut = try run.cut(Int(request.cut))
+            timesteps = try TimestepList(request.timestep.map(Int.init), on: run.schedule)
+            switch request.sampler {
+            case .ddpm: sampler = .ddpm
+            case .ddim: sampler = .ddim(eta: request.eta)
+            case .unspecified, .UNRECOGNIZED:
+                throw ChainError(.badSampler, "the sampler is not known here: it is DDPM or DDIM")
+            }
+            try sampler.check()
+        } catch {
+            throw RequestError(.badRequest, error.message)
+        }
+        guard timesteps.end == cut.timestep else {
+            throw RequestError(
+                .badRequest, "the timesteps must end at the cut \(cut), where the client takes over, not at \(timesteps.end)")
+        }
+        if payload.tensors.isEmpty {
+            guard timesteps.start == run.schedule.timesteps else {
+                throw RequestError(
+                    .badRequest, "a sample from noise starts at \(run.schedule.timesteps), not at \(timesteps.start): send its `x`, or start there")
+            }
+            start = nil
+        } else {
+            let values = try PublishOrder.images(payload, "x", count: labels.count, run: run)
+            start = stride(from: 0, to: values.count, by: run.image.values).map { Array(values[$0..<$0 + run.image.values]) }
+        }
+    }
+}
+
+extension DenoiseOrder {
+    /// One plan for each sample.
+    package var plans: [SamplePlan] {
+        labels.enumerated().map { index, label in
+            SamplePlan(
+                seed: seed, number: firstSample + UInt32(index), label: label, timesteps: timesteps, sampler: sampler,
+                guidance: guidance, clip: clip)
+        }
+    }
+
+    package var isGuided: Bool { guidance != 1 }
+
+    /// - Throws: `cutNotCovered` when this version was not trained down to the job's cut.
+    package func check(_ version: ModelRegistry.Version) throws(RequestError) {
+        guard cut.timestep >= version.lowestCut else {
+            throw RequestError(
+                .cutNotCovered,
+                "no backbone was trained down to ζ = \(cut); the lowest cut that is covered is \(version.lowestCut)")
+        }
+    }
+}

@@ -1,0 +1,67 @@
+package import Chain
+internal import Safetensors
+package import Wire
+
+/// A publish job's payload, read and checked against the run: what the trainer may store.
+package struct PublishOrder: Sendable {
+    /// One masked image.
+    package struct Publication: Sendable {
+        package let id: PublicationID
+        /// The number of labels stands for "none".
+        package let label: Int
+        /// x_ζ, `image.values` floats.
+        package let values: [Float]
+    }
+
+    package let cut: Cut
+    package let policy: WireReleasePolicy
+    package let publications: [Publication]
+
+    /// - Throws: `badPayload` when it cannot be read, `badRequest` when the run does not allow it.
+    package init(_ payload: WirePayload, run: RunDescriptor) throws(RequestError) {
+        guard case .publishRequest(let request) = payload.head else {
+            throw RequestError(.badPayload, "a publish job must carry a publish request")
+        }
+        guard request.policy == .once || request.policy == .fresh else {
+            throw RequestError(.badRequest, "the release policy is not known here: it is `once` or `fresh`")
+        }
+        do { cut = try run.cut(Int(request.cut)) } catch { throw RequestError(.badRequest, error.message) }
+        policy = request.policy
+        let count = request.publicationID.count
+        guard count > 0, request.label.count == count else {
+            throw RequestError(.badRequest, "there must be a label for each publication: \(count) and \(request.label.count)")
+        }
+        let values = try Self.images(payload, "masked", count: count, run: run)
+        var publications: [Publication] = []
+        publications.reserveCapacity(count)
+        for (index, (id, label)) in zip(request.publicationID, request.label).enumerated() {
+            guard label <= run.nullLabel else {
+                throw RequestError(
+                    .badRequest, "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none")
+            }
+            guard let id = PublicationID(id) else { throw RequestError(.badPayload, "a publication id must have 16 bytes") }
+            let range = index * run.image.values..<(index + 1) * run.image.values
+            publications.append(Publication(id: id, label: Int(label), values: Array(values[range])))
+        }
+        guard Set(publications.map(\.id)).count == count else {
+            throw RequestError(.badRequest, "a publication id occurs twice in one job")
+        }
+        self.publications = publications
+    }
+
+    /// The named tensor [count, C, H, W] of the run's shape, every value finite.
+    static func images(
+        _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor
+    ) throws(RequestError) -> [Float] {
+        let shape = run.image
+        let values: [Float]
+        do {
+            values = try SafetensorsArchive(decoding: payload.tensors)
+                .floats(name, shape: [count, shape.channels, shape.height, shape.width])
+        } catch {
+            throw RequestError(.badRequest, "the images do not fit the run (\(count) of \(shape)): \(error)")
+        }
+        guard values.allSatisfy(\.isFinite) else { throw RequestError(.badRequest, "the images hold values that are no numbers") }
+        return values
+    }
+}

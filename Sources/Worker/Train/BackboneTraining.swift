@@ -1,0 +1,80 @@
+internal import Chain
+internal import Diffusion
+internal import Exchange
+internal import Foundation
+internal import Safetensors
+internal import Torch
+
+/// The backbone in training: one step at a time, versions on the way, and where it stands kept over a restart.
+struct BackboneTraining {
+    private let run: RunDescriptor
+    private let registry: ModelRegistry
+    private let checkpoint: URL
+    private let settings: TrainingSettings
+    private var trainer: Trainer<UNet>
+    private var losses: LossReport
+    /// Images at the last version.
+    private var published = 0
+    private let random: CounterRandom
+
+    /// Goes on where training stopped, or begins with parameters drawn from the seed.
+    init(run: RunDescriptor, registry: ModelRegistry, state: URL, settings: TrainingSettings) throws {
+        self.run = run
+        self.registry = registry
+        self.settings = settings
+        checkpoint = state.appending(path: "training.safetensors")
+        let configuration = try UNetConfiguration(json: run.backboneConfig)
+        try configuration.check(channels: run.image.channels, height: run.image.height, width: run.image.width)
+        var source = ParameterSource(seed: settings.seed)
+        var options = TrainerOptions()
+        options.batch = settings.batch
+        options.learningRate = settings.learningRate
+        var zeros = ParameterSource.zeros()
+        trainer = Trainer(
+            try Denoiser(UNet(configuration, &source), on: run.schedule, labels: run.labels.count),
+            average: UNet(configuration, &zeros), options, seed: settings.seed)
+        losses = LossReport(timesteps: run.schedule.timesteps)
+        random = CounterRandom(seed: settings.seed)
+        if FileManager.default.fileExists(atPath: checkpoint.path) {
+            try trainer.load(SafetensorsArchive(contentsOf: checkpoint))
+            published = trainer.images
+        }
+    }
+
+    var steps: Int { trainer.steps }
+    var images: Int { trainer.images }
+    var isDone: Bool { settings.images.map { trainer.images >= $0 } ?? false }
+    var wantsVersion: Bool { trainer.images - published >= settings.publishEvery || (isDone && trainer.images > published) }
+
+    mutating func step(_ shelf: inout PublicationShelf) {
+        var generator = random.sequence(timestep: UInt32(truncatingIfNeeded: trainer.steps), purpose: .training)
+        let batch = shelf.draw(settings.batch, using: &generator)
+        guard !batch.isEmpty else { return }
+        let shape = [batch.count, run.image.channels, run.image.height, run.image.width]
+        losses.add(
+            trainer.trainBackbone(
+                masked: Tensor(batch.flatMap(\.values), shape: shape), cuts: batch.map(\.cut), timesteps: batch.map(\.timestep),
+                labels: batch.map(\.label)))
+    }
+
+    /// Writes the averaged backbone as the next version, and where training stands.
+    mutating func publish(coverage: IngestCore.Coverage) throws -> ModelRegistry.Version {
+        let version = try registry.publish(
+            trainer.averaged, imagesSeen: UInt64(trainer.images), lowestCut: coverage.lowestCut ?? run.schedule.timesteps - 1,
+            trainedLabels: coverage.labels)
+        published = trainer.images
+        try save()
+        return version
+    }
+
+    func save() throws {
+        guard trainer.steps > 0 else { return }
+        try trainer.state().write(to: checkpoint)
+    }
+
+    /// Losses since the last report.
+    mutating func takeReport() -> LossReport {
+        defer { losses = LossReport(timesteps: run.schedule.timesteps) }
+        return losses
+    }
+}

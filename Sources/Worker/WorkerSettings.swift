@@ -1,0 +1,56 @@
+package import Foundation
+
+/// What a worker is told when it starts.
+package struct WorkerSettings: Sendable {
+    package enum Role: String, CaseIterable, Sendable {
+        case denoise, train
+    }
+
+    package var role: Role
+    package var deployment: URL
+    package var kit: URL
+    /// Endpoints of the brokers' worker side.
+    package var brokers: [String]
+    /// Where backbone versions lie; shared by all workers of a run.
+    package var registry: URL
+    /// train: what it was entrusted with and how far it has come.
+    package var state: URL?
+    /// denoise: samples in one forward pass, at most.
+    package var slots: Int
+    package var training: TrainingSettings
+
+    package init(
+        role: Role, deployment: URL, kit: URL, brokers: [String], registry: URL, state: URL?, slots: Int = 64,
+        training: TrainingSettings = TrainingSettings()
+    ) {
+        self.role = role
+        self.deployment = deployment
+        self.kit = kit
+        self.brokers = brokers
+        self.registry = registry
+        self.state = state
+        self.slots = slots
+        self.training = training
+    }
+}
+
+/// How the backbone is trained.
+package struct TrainingSettings: Sendable {
+    /// Stop after so many images, counted as often as they are shown; nil: never.
+    package var images: Int?
+    package var batch: Int
+    package var learningRate: Double
+    /// Images between two versions.
+    package var publishEvery: Int
+    package var seed: UInt64
+
+    package init(
+        images: Int? = nil, batch: Int = 64, learningRate: Double = 1e-3, publishEvery: Int = 5_000, seed: UInt64 = 0
+    ) {
+        self.images = images
+        self.batch = batch
+        self.learningRate = learningRate
+        self.publishEvery = publishEvery
+        self.seed = seed
+    }
+}

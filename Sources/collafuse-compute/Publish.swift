@@ -1,0 +1,50 @@
+import ArgumentParser
+import CollaFuseClient
+
+/// `collafuse client publish`
+struct Publish: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Noise images to the cut and send them to the trainer.",
+        discussion: """
+            Each image is masked once and kept by the server, which can train on it for ever (`--policy once`). Publishing again
+            sends the same bytes. With `--policy fresh --epochs n` each image is masked n times: each is one more release, and the
+            ledger adds them up. Epochs that were published before are not published again.
+            Past the owner's limit (--limit-db, set at the first publication) nothing leaves.
+
+              collafuse client publish --deployment public --kit nodes/north --broker tcp://broker:7701 --home north \\
+                  --images digits.safetensors --labels 0,1,2,3 --cut 500
+            """)
+
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var client: HomeOptions
+    @OptionGroup var source: ImageOptions
+
+    @Option(name: .long, help: ArgumentHelp("ζ, the timestep that images are noised to.", valueName: "timestep"))
+    var cut: Int
+
+    @Option(name: .long, help: "`once` or `fresh`.")
+    var policy = Policy.once
+
+    @Option(name: .long, help: ArgumentHelp("fresh: mask every image anew for so many epochs.", valueName: "n"))
+    var epochs = 1
+
+    @Option(name: .long, help: ArgumentHelp("Images in one job.", valueName: "n"))
+    var chunk = 64
+
+    enum Policy: String, ExpressibleByArgument, CaseIterable {
+        case once, fresh
+    }
+
+    func validate() throws {
+        guard chunk > 0, epochs > 0 else { throw ValidationError("--chunk and --epochs must be above 0") }
+    }
+
+    func run() async throws {
+        let client = try client.open(node)
+        defer { client.close() }
+        let bar = ProgressBar("published")
+        let summary = try await client.publish(
+            source.load(client), cut: cut, policy: policy == .once ? .once : .fresh(epochs: epochs), chunk: chunk, progress: bar.show)
+        print(summary.text)
+    }
+}

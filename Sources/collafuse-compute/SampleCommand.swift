@@ -1,0 +1,81 @@
+public import ArgumentParser
+public import CollaFuseClient
+import Foundation
+
+/// `collafuse client sample`
+struct SampleCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sample",
+        abstract: "Draw images: the workers denoise to the cut, this client's head finishes.",
+        discussion: """
+            Labels that the head was trained on are finished under their label. Any other label of the run can be asked for too:
+            the workers learned it from other clients, and the head finishes such samples without a label.
+
+              collafuse client sample … --images digits.safetensors --labels 0,1,2,3 --cut 500 --per-label 50 --out pictures
+
+            Writes samples.safetensors, unseen.safetensors, and grid.png (real · masked as the server sees it · server's x_ζ · final).
+            """)
+
+    @OptionGroup var node: NodeOptions
+    @OptionGroup var client: HomeOptions
+    @OptionGroup var source: ImageOptions
+
+    @Option(name: .long, help: ArgumentHelp("ζ, where the head takes over.", valueName: "timestep"))
+    var cut: Int
+
+    @Option(name: .long, help: ArgumentHelp("Samples of each label that this client holds.", valueName: "n"))
+    var perLabel = 10
+
+    @Option(name: .long, help: ArgumentHelp("Samples of each label that it does not hold.", valueName: "n"))
+    var unseenPerLabel = 0
+
+    @Option(name: .long, help: ArgumentHelp("Steps over the whole chain, workers' and client's.", valueName: "n"))
+    var steps = 50
+
+    @Option(name: .long, help: "`ddpm` or `ddim`.")
+    var sampler = SamplerChoice.ddim
+
+    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance at the workers; 1 is none.", valueName: "w"))
+    var guidance = 1.0
+
+    @Option(name: .long, help: ArgumentHelp("The same seed draws the same images from the same models.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    @Option(
+        name: .long, help: ArgumentHelp("Wait until the backbone has been trained on so many images.", valueName: "n"))
+    var waitForImages = 0
+
+    @Option(name: .long, help: ArgumentHelp("Where the pictures go.", valueName: "dir"), completion: .directory)
+    var out: String
+
+    @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
+    var threads = 1
+
+    func validate() throws {
+        guard perLabel >= 0, unseenPerLabel >= 0, perLabel + unseenPerLabel > 0, steps > 1, threads > 0 else {
+            throw ValidationError("Ask for at least one sample, at least two steps and at least one thread")
+        }
+    }
+
+    func run() async throws {
+        let client = try client.open(node)
+        defer { client.close() }
+        let images = try source.load(client)
+        if waitForImages > 0 {
+            let bar = ProgressBar("waiting for the backbone: training images")
+            try await client.waitForBackbone(images: waitForImages, progress: bar.show)
+        }
+        let bar = ProgressBar("samples")
+        let folder = URL(filePath: out)
+        let samples = try await client.sample(
+            SampleRequest(
+                held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps, sampler: sampler,
+                guidance: guidance, seed: seed, threads: threads),
+            progress: bar.show)
+        try samples.write(to: folder)
+        try await client.writeGrid(samples, beside: images, cut: cut, to: folder.appending(path: "grid.png"))
+        print("\(samples.count) samples in \(out)")
+    }
+}
+
+extension SamplerChoice: ExpressibleByArgument {}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import Foundation
+import Logging
+import Observability
+import ServiceLifecycle
+import Torch
+import UnixSignals
+import Worker
+
+/// `collafuse worker`
+struct Work: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "worker",
+        abstract: "Denoise clients' samples down to their cut, or train the backbone on what clients publish.",
+        discussion: """
+            Start as many denoising workers as there are machines for them; they share the work by themselves. One worker trains.
+
+              collafuse worker --role train --deployment public --kit nodes/trainer --broker tcp://broker:7702 \\
+                  --registry models --state trainer-state
+              collafuse worker --role denoise --deployment public --kit nodes/denoiser-1 --broker tcp://broker:7702 \\
+                  --registry models
+
+            The trainer writes numbered backbones into the registry folder; denoising workers take the newest from there.
+            SIGTERM ends a worker cleanly: what it has not finished goes to another.
+            """)
+
+    @OptionGroup var node: NodeOptions
+
+    @Option(name: .long, help: "`denoise` or `train`; its certificate must allow it.")
+    var role: WorkerSettings.Role
+
+    @Option(name: .long, help: ArgumentHelp("The folder of backbone versions.", valueName: "dir"), completion: .directory)
+    var registry: String
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("train: where publications and the state of training are kept.", valueName: "dir"), completion: .directory)
+    var state: String?
+
+    @Option(name: .long, help: ArgumentHelp("train: stop after so many images, counted as often as they are shown.", valueName: "n"))
+    var images: Int?
+
+    @Option(name: .long, help: ArgumentHelp("train: images in a training step.", valueName: "n"))
+    var batch = 64
+
+    @Option(name: .long, help: ArgumentHelp("train: AdamW's step size.", valueName: "η"))
+    var learningRate = 1e-3
+
+    @Option(name: .long, help: ArgumentHelp("train: write a version after every so many images.", valueName: "n"))
+    var publishEvery = 5_000
+
+    @Option(name: .long, help: ArgumentHelp("denoise: samples in one forward pass at most.", valueName: "n"))
+    var slots = 64
+
+    @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
+    var threads = 1
+
+    @Option(name: .long, help: ArgumentHelp("train: seed of the backbone's first parameters and of training.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    func validate() throws {
+        guard role == .denoise || state != nil else {
+            throw ValidationError("A trainer keeps what it was entrusted with: name its folder with --state DIR")
+        }
+        guard batch > 0, slots > 0, threads > 0, publishEvery > 0, images.map({ $0 > 0 }) ?? true, learningRate > 0 else {
+            throw ValidationError("--batch, --slots, --threads, --images, --publish-every and --learning-rate must be above 0")
+        }
+    }
+
+    func run() async throws {
+        let logger = try node.logger("worker")
+        let service = try WorkerService(
+            WorkerSettings(
+                role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit), brokers: node.broker,
+                registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
+                training: TrainingSettings(
+                    images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),
+            metrics: try node.metricsLog(), logger: logger)
+        Runtime.threads = threads
+        try await ServiceGroup(
+            services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+        ).run()
+    }
+}
+
+extension WorkerSettings.Role: ExpressibleByArgument {}
