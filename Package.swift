@@ -79,7 +79,7 @@ let floor4: [Target] = [
         ],
         path: "Sources/Client"),
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
-    room("Evaluation", ["Chain", "Diffusion", "Torch", "Safetensors", "Images"]),
+    room("Evaluation", ["Chain", "Diffusion", "Launch", "Torch", "Safetensors", "Images"]),
 ]
 
 let floor5: [Target] = [

@@ -125,7 +125,7 @@ private struct Planner {
     var report: LaunchPlan.Stage {
         LaunchPlan.Stage(
             name: "report", executable: binaries.compute.path,
-            arguments: ["report", "--folder", text(folder.url), "--plan", text(folder.plan)])
+            arguments: ["report", "--folder", text(folder.url)])
     }
 
     // MARK: parts of command lines

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CollaFuseClient
+import Observability
 
 /// `collafuse client publish`
 struct Publish: AsyncParsableCommand {
@@ -45,6 +46,13 @@ struct Publish: AsyncParsableCommand {
         let bar = ProgressBar("published")
         let summary = try await client.publish(
             source.load(client), cut: cut, policy: policy == .once ? .once : .fresh(epochs: epochs), chunk: chunk, progress: bar.show)
+        try node.metricsLog()?.write(
+            "exposure",
+            [
+                "published": .integer(summary.images), "worst_releases": .integer(summary.exposure.worstReleases),
+                "effective_cut": .integer(summary.exposure.effectiveCut), "mu": .number(summary.exposure.mu),
+                "epsilon": .number(summary.exposure.epsilon),
+            ])
         print(summary.text)
     }
 }

@@ -4,7 +4,8 @@ package struct RunSummary: Codable, Sendable {
     package var clients: [Client]
     /// What masked images give away, measured by attack, at the run's cut and at others for comparison.
     package var disclosure: [Disclosure]
-    package var quality: Quality
+    /// nil: nobody sampled.
+    package var quality: Quality?
     package var backbone: Backbone
     package var jobs: Jobs
     package var phases: [Phase]
@@ -27,9 +28,10 @@ package struct RunSummary: Codable, Sendable {
         package var holds: [String]
         package var imagesHeld: Int
         package var imagesPublished: Int
+        /// Of the image that is exposed most.
         package var releases: Int
         /// The cut of the one release that would tell as much as all releases of the most exposed image.
-        package var effectiveCut: Double
+        package var effectiveCut: Int
         /// Gaussian differential privacy's μ of the most exposed image, replace-one.
         package var mu: Double
         /// ε at δ = 1e-5 from μ.
@@ -37,14 +39,15 @@ package struct RunSummary: Codable, Sendable {
         package var bytesSent: Int
         package var bytesReceived: Int
         package var headImages: Int
-        package var headLoss: Double
-        package var headLossFloor: Double
+        /// The ordinary noise-prediction loss over 1…ζ at the end of training; its floor is 0.
+        package var headLoss: Double?
         package var samples: Int
         /// The share of samples that the classifier calls by their label.
-        package var accuracy: Double
+        package var accuracy: Double?
         package var unseenSamples: Int
-        package var unseenAccuracy: Double
-        package var frechet: Double
+        package var unseenAccuracy: Double?
+        /// Between its samples and the held-out images of its labels, by pixels.
+        package var frechet: Double?
         package var cpuSeconds: Double
         package var peakMegabytes: Double
     }
@@ -77,8 +80,11 @@ package struct RunSummary: Codable, Sendable {
     package struct Bucket: Codable, Sendable {
         package var from: Int
         package var to: Int
-        package var loss: Double
-        package var floor: Double
+        package var loss: Double?
+        /// What no model can do anything about.
+        package var floor: Double?
+        /// Loss above its floor, as an estimate of the ordinary loss at these timesteps.
+        package var excess: Double?
     }
 
     package struct Jobs: Codable, Sendable {

@@ -21,7 +21,7 @@ package struct SummaryPanel {
             summary.clients.map { client in
                 [
                     client.name, client.holds.joined(separator: " "), "\(client.imagesHeld)", "\(client.imagesPublished)",
-                    "\(client.releases)", client.effectiveCut.formatted(0), client.mu.formatted(1),
+                    "\(client.releases)", "\(client.effectiveCut)", client.mu.formatted(1),
                     client.bytesSent.asBytes, client.bytesReceived.asBytes,
                 ]
             })
@@ -38,23 +38,25 @@ package struct SummaryPanel {
             })
         lines.append(rule("what was made"))
         lines += table(
-            ["client", "samples", "called by their label", "never held", "called by their label", "Fréchet", "head loss − floor"],
+            ["client", "samples", "called by their label", "never held", "called by their label", "Fréchet", "head loss"],
             summary.clients.map { client in
                 [
                     client.name, "\(client.samples)", client.accuracy.percent, "\(client.unseenSamples)",
-                    client.unseenAccuracy.percent, client.frechet.formatted(1), (client.headLoss - client.headLossFloor).formatted(4),
+                    client.unseenAccuracy.percent, client.frechet.formatted(1), client.headLoss.formatted(4),
                 ]
             })
-        let quality = summary.quality
+        if let quality = summary.quality {
+            lines.append(
+                "All \(quality.samples) samples: \(quality.accuracy.percent) (real held-out images: \(quality.realAccuracy.percent)), "
+                + "Fréchet distance to held-out images \(quality.frechet.formatted(1)) (training images: \(quality.realFrechet.formatted(1)))")
+        }
         lines += [
-            "All \(quality.samples) samples: \(quality.accuracy.percent) (real held-out images: \(quality.realAccuracy.percent)), "
-                + "Fréchet distance to held-out images \(quality.frechet.formatted(1)) (training images: \(quality.realFrechet.formatted(1)))",
             rule("backbone"),
             "\(summary.backbone.imagesSeen) training images, \(summary.backbone.versions) versions; loss above its floor by timestep:",
         ]
         lines += table(
             summary.backbone.buckets.map { "\($0.from)–\($0.to)" },
-            [summary.backbone.buckets.map { ($0.loss - $0.floor).formatted(4) }])
+            [summary.backbone.buckets.map { $0.excess.formatted(4) }])
         lines.append(rule("jobs, time, memory"))
         let jobs = summary.jobs
         lines.append(
@@ -101,17 +103,22 @@ package struct SummaryPanel {
     }
 }
 
+extension Double? {
+    func formatted(_ decimals: Int) -> String { self?.formatted(decimals) ?? "–" }
+    var percent: String { self?.percent ?? "–" }
+}
+
 extension Double {
     /// With so many decimals; "–" where there is no number.
-    package func formatted(_ decimals: Int) -> String {
+    func formatted(_ decimals: Int) -> String {
         isFinite ? String(format: "%.\(decimals)f", self) : "–"
     }
 
-    package var percent: String { isFinite ? String(format: "%.1f %%", self * 100) : "–" }
+    var percent: String { isFinite ? String(format: "%.1f %%", self * 100) : "–" }
 }
 
 extension Int {
-    package var asBytes: String {
+    var asBytes: String {
         switch self {
         case ..<1_000: "\(self) B"
         case ..<1_000_000: String(format: "%.1f kB", Double(self) / 1e3)

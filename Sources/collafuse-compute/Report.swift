@@ -1,0 +1,22 @@
+import ArgumentParser
+import Evaluation
+import Foundation
+import Torch
+
+/// `collafuse report`
+struct Report: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Judge a run on one machine: figures, pictures and the page.",
+        discussion: """
+            Reads what `collafuse up` left in its folder, every client's images included: no party of a real deployment could. Writes
+            summary.json, metrics.jsonl, samples.safetensors, unseen.safetensors, a grid for each client, and report.html.
+            """)
+
+    @Option(name: .long, help: ArgumentHelp("The run's folder.", valueName: "dir"), completion: .directory)
+    var folder: String
+
+    func run() throws {
+        Runtime.flushDenormals()
+        print(SummaryPanel(try RunReport(folder: URL(filePath: folder)).write()).text)
+    }
+}
