@@ -123,7 +123,7 @@ let testTargets: [Target] = [
             "Torch", "Safetensors", "Sodium", "Images",
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
-    tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain"]),
+    tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
     tests("Command", ["Safetensors", "Images"]),
 ]
 

@@ -8,6 +8,7 @@ final class ChildProcess {
     /// Readable without blocking; standard output and errors together.
     let output: Int32
     let started: Double
+    private var peak = 0
 
     struct End {
         let exit: LaunchMachine.Exit
@@ -39,6 +40,16 @@ final class ChildProcess {
 
     deinit { close(output) }
 
+    /// To be called now and then while it runs. What the system reports at the end counts in what this process had in memory
+    /// when it forked; the high-water mark of the child's own memory does not.
+    func samplePeak() {
+        guard let status = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+            let kibibytes = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) })
+        else { return }
+        peak = max(peak, kibibytes * 1024)
+    }
+
     /// The end, once; nil while it runs.
     func reap() -> End? {
         var status: Int32 = 0
@@ -49,7 +60,7 @@ final class ChildProcess {
         return End(
             exit: signal == 0 ? .code((status >> 8) & 0xFF) : .signal(signal),
             cpuSeconds: usage.ru_utime.seconds + usage.ru_stime.seconds,
-            peakBytes: Int(usage.ru_maxrss) * 1024)
+            peakBytes: peak > 0 ? peak : Int(usage.ru_maxrss) * 1024)
     }
 
     /// Asks it to end. It alone: what it started is its own to end.

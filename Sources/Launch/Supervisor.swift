@@ -47,6 +47,7 @@ package struct Supervisor {
     private var awaited: [String: String]
     private var logs: [String: FileHandle] = [:]
     private var outcome: LaunchMachine.Outcome?
+    private var nextSample = 0.0
 
     /// The name that closing stages run under.
     private static let closing = "closing"
@@ -81,6 +82,7 @@ package struct Supervisor {
             wait()
             if stopRequests.take() { try take(.stop) }
             try readOutputs()
+            samplePeaks()
             try reapEnded()
             try lookForReadyFiles()
             if let due = machine.nextTick, Self.now() >= due { try take(.tick) }
@@ -116,6 +118,14 @@ package struct Supervisor {
         }
         for line in child.lines.append(bytes) { try show(line, of: name) }
         running[name] = child
+    }
+
+    /// Every few beats: memory is what the report tells of, not what the loop is for.
+    private mutating func samplePeaks() {
+        let now = Self.now()
+        guard now >= nextSample else { return }
+        nextSample = now + 0.1
+        for child in running.values { child.process.samplePeak() }
     }
 
     private mutating func reapEnded() throws {

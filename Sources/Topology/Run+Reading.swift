@@ -61,21 +61,28 @@ extension Topology.Run.Backbone {
                 channels.append(count)
             }
             let halvings = channels.count - 1
-            guard halvings >= 0, halvings < 12, image.height % (1 << halvings) == 0, image.width % (1 << halvings) == 0
+            guard halvings >= 0, halvings < 8, image.height % (1 << halvings) == 0, image.width % (1 << halvings) == 0
             else {
                 throw TopologyError(
                     .inconsistent, at: list.place,
                     "\(channels.count) levels halve the image \(halvings) times, and \(image.height)×\(image.width) cannot be halved so often"
                 )
             }
+            let attention = try Self.attention(backbone.take("attention"), channels: channels)
+            // The middle of the network, below the last level, always attends.
+            let attending = zip(channels, attention).filter(\.1).map(\.0) + channels.suffix(1)
+            if let odd = attending.first(where: { $0 % headWidth != 0 }) {
+                throw TopologyError(
+                    .inconsistent, at: list.place,
+                    "\(odd) channels cannot be split into heads of \(headWidth) ('head_width')")
+            }
             return Topology.Run.Backbone(
-                channels: channels, layers: try backbone.integer("layers", in: 1...8, default: 2),
-                attention: try Self.attention(backbone.take("attention"), channels: channels, headWidth: headWidth),
+                channels: channels, layers: try backbone.integer("layers", in: 1...8, default: 2), attention: attention,
                 headWidth: headWidth, groups: groups)
         }
     }
 
-    private static func attention(_ entry: Entry?, channels: [Int], headWidth: Int) throws(TopologyError) -> [Bool] {
+    private static func attention(_ entry: Entry?, channels: [Int]) throws(TopologyError) -> [Bool] {
         guard let entry else { return channels.map { _ in false } }
         var attention: [Bool] = []
         for element in try entry.list(of: "attention") {
@@ -91,11 +98,6 @@ extension Topology.Run.Backbone {
             throw TopologyError(
                 .inconsistent, at: entry.place,
                 "'attention' has \(attention.count) values, and 'channels' has \(channels.count)")
-        }
-        if let odd = zip(channels, attention).first(where: { $1 && $0 % headWidth != 0 }) {
-            throw TopologyError(
-                .inconsistent, at: entry.place,
-                "\(odd.0) channels cannot be split into heads of \(headWidth) ('head_width')")
         }
         return attention
     }

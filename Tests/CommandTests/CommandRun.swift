@@ -64,7 +64,7 @@ func inTemporaryFolder<Result>(_ body: (URL) async throws -> Result) async throw
     return try await body(folder)
 }
 
-func poll(_ what: String, within seconds: Double = 30, _ condition: () throws -> Bool) async throws {
+func poll(_ what: String, within seconds: Double = 120, _ condition: () throws -> Bool) async throws {
     let end = ContinuousClock.now + .seconds(seconds)
     while !(try condition()) {
         guard ContinuousClock.now < end else {

@@ -1,4 +1,5 @@
 import Chain
+import Diffusion
 import Foundation
 import Launch
 import Testing
@@ -20,10 +21,10 @@ private let yaml = """
 
 private let binaries = LaunchPlan.Binaries(collafuse: URL(filePath: "/bin/cf"), compute: URL(filePath: "/bin/cc"))
 
-private func withFolder(_ body: (URL) throws -> Void) throws {
+private func withFolder(_ body: (URL) async throws -> Void) async throws {
     let folder = FileManager.default.temporaryDirectory.appending(path: "plan-\(UUID().uuidString)")
     defer { try? FileManager.default.removeItem(at: folder) }
-    try body(folder)
+    try await body(folder)
 }
 
 @Suite struct PlanTests {
@@ -61,8 +62,8 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
             ])
     }
 
-    @Test func theKeys() throws {
-        try withFolder { folder in
+    @Test func theKeys() async throws {
+        try await withFolder { folder in
             let topology = try Topology(yaml: yaml, file: "t.yaml")
             let now: Int64 = 1_800_000_000_000
             let made = try DeploymentKeys.make(for: topology, in: folder, now: now)
@@ -93,14 +94,16 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
         #expect(config["up_block_types"] as? [String] == ["AttnUpBlock2D", "UpBlock2D"])
         #expect(config["num_class_embeds"] as? Int == 3)  // two labels and "none"
         #expect(config["sample_size"] as? [Int] == [32, 16])
+        // The networks' own reading of it.
+        try UNetConfiguration(json: run.backboneConfig).check(channels: 3, height: 32, width: 16)
         // The same topology gives the same bytes, and so the same run id.
         #expect(
             try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5).backboneConfig
                 == run.backboneConfig)
     }
 
-    @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() throws {
-        try withFolder { url in
+    @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() async throws {
+        try await withFolder { url in
             do {
                 let folder = try RunFolder(emptying: url)
                 try Data("x".utf8).write(to: folder.plan)
@@ -109,10 +112,16 @@ private func withFolder(_ body: (URL) throws -> Void) throws {
                 _ = folder.url
                 withExtendedLifetime(folder) {}
             }
-            let again = try RunFolder(emptying: url)
-            #expect(!FileManager.default.fileExists(atPath: again.plan.path))
+            // A process that another test is just starting holds the lock for the moment between fork and exec.
+            var again: RunFolder?
+            for _ in 0..<100 where again == nil {
+                again = try? RunFolder(emptying: url)
+                if again == nil { try await Task.sleep(for: .milliseconds(50)) }
+            }
+            let plan = try #require(again).plan
+            #expect(!FileManager.default.fileExists(atPath: plan.path))
         }
-        try withFolder { url in
+        try await withFolder { url in
             try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
             try Data("precious".utf8).write(to: url.appending(path: "thesis.tex"))
             let error = #expect(throws: LaunchError.self) { try RunFolder(emptying: url) }

@@ -76,7 +76,7 @@ private func isAlive(_ pid: Int32) -> Bool {
     return !stat.contains(") Z ")
 }
 
-private func poll(_ what: String, within seconds: Double = 20, _ condition: () throws -> Bool) async throws {
+private func poll(_ what: String, within seconds: Double = 120, _ condition: () throws -> Bool) async throws {
     let end = ContinuousClock.now + .seconds(seconds)
     while !(try condition()) {
         guard ContinuousClock.now < end else {

@@ -97,6 +97,7 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         (5, "  image: [3, 33, 16]", .inconsistent, 7, "cannot be halved"),
         (7, "  backbone: {channels: [30]}", .inconsistent, 7, "groups"),
         (7, "  backbone: {channels: [32, 64], attention: [true]}", .inconsistent, 7, "'attention' has 1"),
+        (7, "  backbone: {channels: [32, 64], head_width: 48}", .inconsistent, 7, "heads of 48"),
         (6, "  labels: [disc, disc]", .inconsistent, 6, "given twice"),
         (15, "sample: [5]", .wrongType, 15, "keys with values"),
         (15, "sample: {steps: 101}", .outOfRange, 15, "2 to 100"),
