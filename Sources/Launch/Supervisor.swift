@@ -3,7 +3,8 @@ package import Foundation
 /// Carries out a `LaunchPlan`: starts processes, reads what they say, waits for their ends, and does what `LaunchMachine`
 /// decides. One thread, one loop; `run` blocks until all is over.
 ///
-/// A node tells how far it is by a line "@progress FRACTION TEXT": it is shown at the bottom, not among the lines.
+/// A node tells how far it is by a line "@progress SHARE TEXT", the share from 0 to 1: it is shown at the bottom, not among
+/// the lines.
 package struct Supervisor {
     package struct Settings: Sendable {
         package var limits = LaunchMachine.Limits()
@@ -43,7 +44,7 @@ package struct Supervisor {
     private var record: RunRecord
     private let begin: Double
     private var running: [String: Running] = [:]
-    private var progress: [String: String] = [:]
+    private var progress: [String: Double] = [:]
     private var awaited: [String: String]
     private var logs: [String: FileHandle] = [:]
     private var outcome: LaunchMachine.Outcome?
@@ -210,7 +211,11 @@ package struct Supervisor {
     private mutating func show(_ line: String, of name: String) throws {
         if line.hasPrefix("@progress ") {
             let words = line.split(separator: " ", maxSplits: 2)
-            progress[name] = Double(words.count > 1 ? words[1] : "").map { "\(Int(($0 * 100).rounded())) %" }
+            guard words.count == 3, let share = Double(words[1]), (0...1).contains(share) else { return }
+            // Where nothing can be shown at the bottom, every tenth is a line.
+            let isNewTenth = Int(share * 10) > Int((progress[name] ?? 0) * 10)
+            progress[name] = share
+            if !settings.isTerminal, isNewTenth { console.line(String(words[2]), from: name) }
             return
         }
         // A closing stage speaks to the person directly: its panel stands on its own.
@@ -226,7 +231,10 @@ package struct Supervisor {
     private func statusLine() -> String {
         let order = machine.plan.nodes.filter { $0.life == .job }.map(\.name) + [Self.closing]
         let parts = order.compactMap { name in
-            running[name].map { [name + ":", $0.stage, progress[name]].compactMap(\.self).joined(separator: " ") }
+            running[name].map { child in
+                let share = progress[name].map { "\(Int(($0 * 100).rounded())) %" }
+                return [name + ":", child.stage, share].compactMap(\.self).joined(separator: " ")
+            }
         }
         return "\(Int(Self.now() - begin)) s  " + parts.joined(separator: " · ")
     }
