@@ -58,7 +58,7 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
                 "b: \(environment(1)) /bin/cc client sample \(common("b", "clients")) --home /out/clients/b --images /data/b"
                     + " --cut 60 --per-label 5 --unseen-per-label 0 --steps 20 --sampler ddim --guidance 1.0"
                     + " --wait-for-images 700 --out /out/samples/b --threads 1",
-                "closing: /bin/cc report --folder /out --plan /out/plan.json",
+                "closing: /bin/cc report --folder /out",
             ])
     }
 
