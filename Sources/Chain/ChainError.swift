@@ -2,8 +2,7 @@
 package struct ChainError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
         case badSchedule, zeroTerminalSNR, cutOutOfRange, cutNotAllowed, badTimesteps, badSampler, badExposure,
-            badDescriptor,
-            nothingToDraw
+            badDescriptor
     }
 
     package let code: Code
