@@ -11,6 +11,8 @@ package struct PlanRecord: Codable, Sendable {
         package var labels: [Int]?
         package var cut: Int
         package var headImages: Int
+        package var batch: Int
+        package var learningRate: Double
         package var threads: Int
     }
 
@@ -27,6 +29,8 @@ package struct PlanRecord: Codable, Sendable {
     package var attackCuts: [Int]
     package var perLabel: Int
     package var unseenPerLabel: Int
+    /// Of the whole chain.
+    package var steps: Int
 
     package init(_ topology: Topology, topologyFolder: URL) {
         run = topology.run.name
@@ -39,12 +43,14 @@ package struct PlanRecord: Codable, Sendable {
             Client(
                 name: client.name,
                 images: URL(filePath: client.images, relativeTo: topologyFolder).standardizedFileURL.path,
-                labels: client.labels, cut: client.cut, headImages: client.head.images, threads: client.threads)
+                labels: client.labels, cut: client.cut, headImages: client.head.images, batch: client.head.batch,
+                learningRate: client.head.learningRate, threads: client.threads)
         }
         backboneImages = topology.workers.compactMap(\.training?.images).max() ?? 0
         attackCuts = topology.report.cuts
         perLabel = topology.sample.perLabel
         unseenPerLabel = topology.sample.unseenPerLabel
+        steps = topology.sample.steps
     }
 
     package func write(to url: URL) throws {

@@ -6,5 +6,5 @@ struct Compute: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collafuse",
         abstract: "The half of collafuse that computes with tensors.",
-        subcommands: [Work.self, ClientCommand.self, Model.self, Report.self])
+        subcommands: [Work.self, ClientCommand.self, Model.self, Report.self, BaselineCommand.self])
 }

@@ -16,7 +16,7 @@ package struct SummaryPanel {
                 + "(SNR \(run.snrDecibels.formatted(1)) dB) · \(run.seconds.formatted(0)) s",
             rule("who held what, and what left"),
         ]
-        lines += table(
+        lines += TextTable.lines(
             ["client", "holds", "images", "published", "releases", "ζ_eff", "μ", "sent", "received"],
             summary.clients.map { client in
                 [
@@ -28,7 +28,7 @@ package struct SummaryPanel {
         lines += ["Labels left with the images. No image did: only images noised to the cut."]
         lines += ["The formal ε(δ = 1e-5) is \(epsilonText): vacuous, as at every useful cut. What counts is what was measured:"]
         lines.append(rule("what masked images give away"))
-        lines += table(
+        lines += TextTable.lines(
             ["ζ", "SNR dB", "label read by an attacker", "the very image found"],
             summary.disclosure.map { row in
                 [
@@ -37,7 +37,7 @@ package struct SummaryPanel {
                 ]
             })
         lines.append(rule("what was made"))
-        lines += table(
+        lines += TextTable.lines(
             ["client", "samples", "called by their label", "never held", "called by their label", "Fréchet", "head loss"],
             summary.clients.map { client in
                 [
@@ -54,7 +54,7 @@ package struct SummaryPanel {
             rule("backbone"),
             "\(summary.backbone.imagesSeen) training images, \(summary.backbone.versions) versions; loss above its floor by timestep:",
         ]
-        lines += table(
+        lines += TextTable.lines(
             summary.backbone.buckets.map { "\($0.from)–\($0.to)" },
             [summary.backbone.buckets.map { $0.excess.formatted(4) }])
         lines.append(rule("jobs, time, memory"))
@@ -62,7 +62,7 @@ package struct SummaryPanel {
         lines.append(
             "\(jobs.accepted) accepted · \(jobs.finished) finished · \(jobs.redelivered) redelivered · "
                 + "\(jobs.rejected) rejected · \(jobs.deadLetters) dead letters")
-        lines += table(
+        lines += TextTable.lines(
             ["node", "role", "phases", "CPU s", "peak MB", "restarts"],
             summary.nodes.map { node in
                 [
@@ -91,15 +91,6 @@ package struct SummaryPanel {
 
     private func rule(_ title: String) -> String {
         "── \(title) " + String(repeating: "─", count: max(0, 96 - title.count))
-    }
-
-    private func table(_ head: [String], _ rows: [[String]]) -> [String] {
-        let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
-        return ([head] + rows).map { row in
-            "  "
-                + row.indices.map { row[$0] + String(repeating: " ", count: widths[$0] - row[$0].count) }
-                .joined(separator: "  ")
-        }
     }
 }
 
