@@ -24,7 +24,7 @@ struct ForgeryTests {
             return try keys.result.seal(plaintext, associatedData: Signatures.resultAssociatedData(header))
         }
         #expect(
-            try code { _ = try scene.open((header, forge(signed: header, by: .generate())), of: job) } == .badSignature)
+            code { _ = try scene.open((header, forge(signed: header, by: .generate())), of: job) } == .badSignature)
         let other = try scene.signing(scene.trainer)
         #expect(code { _ = try scene.open((header, forge(signed: header, by: other)), of: job) } == .badSignature)
         // The worker's own signature, for another attempt and for another status.
@@ -55,7 +55,7 @@ struct ForgeryTests {
         }
         let opener = scene.opener()
         #expect(
-            try code { _ = try opener.open(forge(by: scene.other), envelope: envelope, now: Scene.now) }
+            code { _ = try opener.open(forge(by: scene.other), envelope: envelope, now: Scene.now) }
                 == .badSignature)
         #expect(try opener.open(forge(by: scene.client), envelope: envelope, now: Scene.now).payload == scene.body())
     }

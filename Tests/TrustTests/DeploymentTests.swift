@@ -160,3 +160,30 @@ struct DeploymentTests {
         #expect(Set(peers.curveKeys).count == 2)
     }
 }
+
+struct SummaryTests {
+    @Test("the summary names every party, and a kit that fits is found right")
+    func summary() throws {
+        let scene = try Scene()
+        let deployment = try scene.deployment()
+        let text = deployment.summary(at: Scene.now)
+        for word in ["hospital-a", "worker-1", "broker-1", "digits", "epoch 1", "denoise train"] {
+            #expect(text.contains(word), "\(word)")
+        }
+        let folder = scene.op.deploymentFolder
+        for kit in [scene.client, scene.worker, scene.broker] {
+            #expect(try deployment.verify(kit, folder: folder, at: Scene.now).count >= 2)
+        }
+        let home = scene.folder.appending(path: "stranger")
+        for kind in NodeKind.allCases {
+            let stranger = try NodeKit.generate(
+                kind, name: NodeName("stranger"), in: home.appending(path: kind.rawValue))
+            #expect(code { _ = try deployment.verify(stranger, folder: folder, at: Scene.now) } == .unknown)
+        }
+        // The broker's name with another key, and a worker without its wrapped secrets.
+        let other = try NodeKit.generate(.broker, name: NodeName("broker-1"), in: home.appending(path: "other"))
+        #expect(code { _ = try deployment.verify(other, folder: folder, at: Scene.now) } == .untrusted)
+        #expect(code { _ = try deployment.verify(scene.worker, folder: home, at: Scene.now) } == .fileMissing)
+        #expect(code { _ = try deployment.verify(scene.client, folder: folder, at: Scene.now + .day) } == .expired)
+    }
+}

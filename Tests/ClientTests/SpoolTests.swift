@@ -1,0 +1,170 @@
+import Foundation
+import Sealing
+import Sodium
+import Testing
+import Trust
+import Wire
+
+@testable import CollaFuseClient
+
+struct SpoolTests {
+    @Test("a publication goes to a worker and its receipt comes back; then there is nothing left to publish")
+    func roundTrip() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let images = try ReleaseScene.images(4)
+        let job = try #require(try await scene.publish(release, images))
+        #expect(try await scene.publish(release, images) == nil)  // it is in the spool
+        let opened = try await scene.opened(release, job)
+        #expect(opened.payload.publishRequest.label == [0, 1, 0, 1])
+        #expect(opened.payload.publishRequest.policy == .once)
+        let opener = ResultOpener(deployment: scene.deployment)
+        let answer = try scene.answer(scene.receipt(for: opened), to: opened)
+        let receipt = try await release.open(
+            answer.sealed, header: answer.header, of: job, by: opener, now: ReleaseScene.now)
+        try await release.surface(receipt, of: job)
+        #expect(try await release.jobs().map(\.isSurfaced) == [true])
+        try await release.forget(job)
+        #expect(try await release.jobs().isEmpty)
+        #expect(try await scene.publish(release, images) == nil)  // it is stored
+        let more = try ReleaseScene.images(5)
+        let next = try #require(try await scene.publish(release, more))
+        #expect(try await scene.masked(release, next).count == 1)
+    }
+
+    @Test("a receipt for other images, other values or another job is not accepted")
+    func wrongReceipt() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let job = try #require(try await scene.publish(release, ReleaseScene.images(2)))
+        let opened = try await scene.opened(release, job)
+        let opener = ResultOpener(deployment: scene.deployment)
+        let good = try scene.receipt(for: opened)
+        var otherValue = good
+        otherValue.publishReceipt.storedHash[1][0] ^= 1
+        var swapped = good
+        swapped.publishReceipt.publicationID.reverse()
+        var short = good
+        short.publishReceipt.publicationID.removeLast()
+        short.publishReceipt.storedHash.removeLast()
+        for bad in [otherValue, swapped, short] {
+            let answer = try scene.answer(bad, to: opened)
+            #expect(
+                await code {
+                    _ = try await release.open(
+                        answer.sealed, header: answer.header, of: job, by: opener, now: ReleaseScene.now)
+                } == .untrusted)
+        }
+        #expect(try await release.jobs().count == 1)
+    }
+
+    @Test("what lies in the spool is sealed to the same bytes, by this process and the next")
+    func sameBytes() async throws {
+        let scene = try ReleaseScene()
+        var before: [UInt8] = []
+        var job: JobID?
+        do {
+            let release = try scene.open()
+            let id = try #require(try await scene.publish(release, ReleaseScene.images(2)))
+            let (envelope, sealed) = try await release.sealed(id, by: scene.sealer)
+            before = envelope.bytes + sealed
+            job = id
+        }
+        let release = try scene.open()
+        let (envelope, sealed) = try await release.sealed(#require(job), by: scene.sealer)
+        #expect(envelope.bytes + sealed == before)
+    }
+
+    @Test("a denoise job in the spool is found by its request")
+    func requests() async throws {
+        let scene = try ReleaseScene()
+        var request = WireDenoiseRequest()
+        request.seed = 5
+        request.timestep = [1000, 500]
+        let job = try await scene.open().denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
+        let found = try await scene.open().denoiseJobs()
+        #expect(found.map(\.job) == [job] && found.map(\.request) == [request])
+    }
+
+    @Test("a new pool key gives the next generation of the same bytes")
+    func reseal() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let job = try #require(try await scene.publish(release, ReleaseScene.images(2)))
+        let before = try await scene.masked(release, job)
+        let old = try await release.sealed(job, by: scene.sealer)
+        try await release.reseal(job, to: scene.poolKey(), now: ReleaseScene.now + 5)
+        let new = try await release.sealed(job, by: scene.sealer)
+        #expect(new.envelope.generation == 1 && new.envelope.job == job)
+        #expect(new.envelope.clientEphemeralKey != old.envelope.clientEphemeralKey)
+        #expect(try await scene.masked(release, job) == before)
+        let names = try FileManager.default.contentsOfDirectory(atPath: scene.home().appending(path: "spool").path)
+        #expect(names == ["\(job)-1"])
+        #expect(await code { try await release.reseal(job, to: scene.poolKey(.denoise), now: 0) } == .badRequest)
+    }
+
+    @Test("two generations left by a crash: the newer one stands")
+    func twoGenerations() async throws {
+        let scene = try ReleaseScene()
+        let spool = scene.home().appending(path: "spool")
+        var job: JobID?
+        do {
+            let release = try scene.open()
+            let id = try #require(try await scene.publish(release, ReleaseScene.images(1)))
+            job = id
+            let kept = scene.folder.appending(path: "kept")
+            try FileManager.default.copyItem(at: spool.appending(path: "\(id)-0"), to: kept)
+            try await release.reseal(id, to: scene.poolKey(), now: ReleaseScene.now)
+            try FileManager.default.copyItem(at: kept, to: spool.appending(path: "\(id)-0"))
+        }
+        let release = try scene.open()
+        #expect(try await release.sealed(#require(job), by: scene.sealer).envelope.generation == 1)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).count == 1)
+    }
+
+    @Test("a home is held by one process, and the message names it")
+    func lock() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let text = await message { _ = try scene.open() }
+        #expect(text.contains("in use by process \(ProcessInfo.processInfo.processIdentifier)"))
+        _ = await release.exposure()
+    }
+
+    @Test("images, cuts and labels that are not the run's are refused, and nothing is entered")
+    func refusals() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let image = [Float](repeating: 0, count: 16)
+        #expect(await code { _ = try OwnImages(values: image, shape: [1, 4, 5], labels: [0]) } == .badImages)
+        #expect(
+            await code { _ = try OwnImages(values: image.map { $0 + 1.5 }, shape: [1, 4, 4], labels: [0]) }
+                == .badImages)
+        #expect(
+            await code { _ = try OwnImages(values: image.map { $0 + .nan }, shape: [1, 4, 4], labels: [0]) }
+                == .badImages)
+        let wide = try OwnImages(values: image, shape: [1, 2, 8], labels: [0])
+        #expect(await code { _ = try await scene.publish(release, wide) } == .badImages)
+        let odd = try OwnImages(values: image, shape: [1, 4, 4], labels: [2])
+        #expect(await code { _ = try await scene.publish(release, odd) } == .badRequest)
+        let good = try OwnImages(values: image, shape: [1, 4, 4], labels: [nil])
+        for cut in [-1, 0, 1000, 5000] {
+            #expect(await code { _ = try await scene.publish(release, good, at: cut) } == .badRequest)
+        }
+        #expect(await release.exposure().releases == 0)
+        let job = try #require(try await scene.publish(release, good))
+        #expect(try await scene.opened(release, job).payload.publishRequest.label == [2])  // "none"
+    }
+
+    @Test("a damaged entry is named and not sent")
+    func damage() async throws {
+        let scene = try ReleaseScene()
+        var job: JobID?
+        do { job = try await scene.publish(scene.open(), ReleaseScene.images(1)) }
+        let body = scene.home().appending(path: "spool/\(try #require(job))-0/body")
+        var bytes = try Data(contentsOf: body)
+        bytes[bytes.count - 1] ^= 1
+        try bytes.write(to: body)
+        #expect(await message { _ = try scene.open() }.contains(body.path))
+    }
+}
