@@ -17,7 +17,8 @@ package enum Sampler: Hashable, Sendable {
         let posterior = Posterior(of: s, given: t, on: schedule)
         switch self {
         case .ddpm:
-            return StepCoefficients(x: posterior.meanFromX, image: posterior.meanFromImage, noise: posterior.variance.squareRoot())
+            return StepCoefficients(
+                x: posterior.meanFromX, image: posterior.meanFromImage, noise: posterior.variance.squareRoot())
         case .ddim(let eta):
             // √(1 − ᾱ_s − σ²)·ε̂ with ε̂ = (x_t − √ᾱ_t·x̂_0)/√(1 − ᾱ_t). Since σ² = η²·(1 − ᾱ_s)·λ, the root is taken of
             // (1 − ᾱ_s)·(1 − η²·λ): no difference of near equals.

@@ -120,7 +120,8 @@ private struct PlaneWorld {
             let timestep = lowest + 1 + (100 - lowest) * part / count
             let clients = cuts.indices.filter { cuts[$0] < timestep }
             let client = clients[Int.random(in: 0..<clients.count, using: &words)]
-            return Pick(timestep: timestep, client: client, cut: cuts[client], image: Int.random(in: 0..<points, using: &words))
+            return Pick(
+                timestep: timestep, client: client, cut: cuts[client], image: Int.random(in: 0..<points, using: &words))
         }
     }
 
