@@ -14,7 +14,7 @@ help:
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
 	@echo "make format  lay the sources out; make lint checks that they are"
-	@echo "make clean   remove what was built and made (.build, out); the fetched libtorch stays"
+	@echo "make clean   remove what was built and made (.build, .build-example, out); the fetched libtorch stays"
 
 demo: build
 	.build/release/collafuse up topology/quickstart.yaml
@@ -23,6 +23,7 @@ test: setup
 	ops/test-setup
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build
+	ops/test-example
 
 build: setup
 	$(SWIFT) build -c release
@@ -37,4 +38,4 @@ lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
 clean:
-	rm -rf .build out
+	rm -rf .build .build-example out
