@@ -6,10 +6,11 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo test build setup format lint clean
+.PHONY: help demo demo-baseline test build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
+	@echo "make demo-baseline   compare the demo with each client alone, at equal CPU time"
 	@echo "make test    build and run all tests"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -19,11 +20,14 @@ help:
 demo: build
 	.build/release/collafuse up topology/quickstart.yaml
 
+demo-baseline: build
+	test -f out/demo/nodes.json || .build/release/collafuse up topology/quickstart.yaml
+	.build/release/collafuse baseline --folder out/demo
+
 test: setup
 	ops/test-setup
 	$(SWIFT) build --build-tests
 	$(SWIFT) test --skip-build
-	ops/test-example
 
 build: setup
 	$(SWIFT) build -c release
