@@ -55,7 +55,7 @@ let floor2: [Target] = [
         swiftSettings: strict),
     .target(name: "Trust", dependencies: ["Wire", "Sodium", "Disk", "Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
     room("Sealing", ["Wire", "Trust", "Sodium"]),
-    room("Diffusion", ["Chain", "Torch", "Safetensors"]),
+    room("Diffusion", ["Chain", "Disk", "Torch", "Safetensors"]),
 ]
 
 let floor3: [Target] = [

@@ -1,4 +1,5 @@
 package import Chain
+internal import Disk
 package import Foundation
 internal import Safetensors
 internal import Torch
@@ -75,8 +76,7 @@ package struct ModelDirectory {
         ]
         if let record { files.append((Self.recordFile, Data(record.json.utf8))) }
         do { try DurableFolder.write(files, to: folder, replacing: replacing) } catch {
-            throw DiffusionError(
-                .badDirectory, "the model cannot be written to \(folder.path): \(error.localizedDescription)")
+            throw DiffusionError(.badDirectory, "the model cannot be written: \(error.message)")
         }
     }
 

@@ -26,16 +26,15 @@ package enum DurableFile {
             unlink(temporary.path)
             throw error
         }
-        try rename(temporary, to: url)
+        do throws(DiskError) { try rename(temporary, to: url) } catch {
+            unlink(temporary.path)
+            throw error
+        }
     }
 
     /// Renames and makes the new name durable. Also for folders that were filled under a temporary name.
     package static func rename(_ from: URL, to url: URL) throws(DiskError) {
-        guard Foundation.rename(from.path, url.path) == 0 else {
-            let code = errno
-            unlink(from.path)
-            throw DiskError("cannot rename to", url, code)
-        }
+        guard Foundation.rename(from.path, url.path) == 0 else { throw DiskError("cannot rename to", url, errno) }
         try flushFolder(url.deletingLastPathComponent())
     }
 
@@ -79,6 +78,11 @@ package struct DiskError: Error, Hashable, CustomStringConvertible {
     init(_ what: String, _ url: URL, _ code: Int32) {
         self.code = code
         self.message = "\(what) \(url.path): \(String(cString: strerror(code)))"
+    }
+
+    init(_ what: String, _ url: URL, _ error: any Error) {
+        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
+        self.init(what, url, Int32(underlying?.code ?? Int(EIO)))
     }
 
     package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }

@@ -35,7 +35,7 @@ struct SampleCommand: AsyncParsableCommand {
     @Option(name: .long, help: "`ddpm` or `ddim`.")
     var sampler = SamplerChoice.ddim
 
-    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance at the workers; 1 is none.", valueName: "w"))
+    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance; 1 is none, others cost twice the time.", valueName: "w"))
     var guidance = 1.0
 
     @Option(name: .long, help: ArgumentHelp("The same seed draws the same images from the same models.", valueName: "n"))

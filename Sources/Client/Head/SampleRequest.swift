@@ -19,7 +19,7 @@ public struct SampleRequest: Sendable {
     /// Steps over the whole chain, shared between workers and head by their share of it.
     public var steps: Int
     public var sampler: SamplerChoice
-    /// Weight of classifier-free guidance at the workers; 1: none.
+    /// Weight of classifier-free guidance on both halves; 1: none.
     public var guidance: Double
     public var seed: UInt64
     /// Samples in one job.
