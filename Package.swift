@@ -30,7 +30,8 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let floor1: [Target] = [
     .systemLibrary(name: "CLibTorch", pkgConfig: "collafuse-libtorch"),
-    .systemLibrary(name: "CZeroMQ"),  // no pkg-config: libzmq.pc has flags that SwiftPM warns of, and needs none on Debian
+    // No pkg-config: libzmq.pc has flags that SwiftPM warns of, and none is needed on Debian.
+    .systemLibrary(name: "CZeroMQ"),
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
@@ -53,7 +54,9 @@ let floor2: [Target] = [
     .target(
         name: "Wire", dependencies: ["Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"],
         swiftSettings: strict),
-    .target(name: "Trust", dependencies: ["Wire", "Sodium", "Disk", "Chain", protobuf], exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
+    .target(
+        name: "Trust", dependencies: ["Wire", "Sodium", "Disk", "Chain", protobuf],
+        exclude: ["README.md", "Protos", "generate.sh"], swiftSettings: strict),
     room("Sealing", ["Wire", "Trust", "Sodium"]),
     room("Diffusion", ["Chain", "Disk", "Torch", "Safetensors"]),
 ]
@@ -85,12 +88,16 @@ let floor4: [Target] = [
 let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
-        dependencies: ["Broker", "CommandOptions", "Launch", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain", arguments, logging, lifecycle, signals],
+        dependencies: [
+            "Broker", "CommandOptions", "Launch", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain",
+            arguments, logging, lifecycle, signals,
+        ],
         exclude: ["README.md"], swiftSettings: strict),
     .executableTarget(
         name: "collafuse-compute",
         dependencies: [
-            "Worker", "CollaFuseClient", "CommandOptions", "Evaluation", "Launch", "Diffusion", "Images", "Trust", "Observability", "Wire", "Chain",
+            "Worker", "CollaFuseClient", "CommandOptions", "Evaluation", "Launch", "Diffusion", "Images", "Trust",
+            "Observability", "Wire", "Chain",
             "Torch",
             "Safetensors", arguments, logging, lifecycle, signals,
         ],
@@ -112,7 +119,8 @@ let testTargets: [Target] = [
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),
     tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium", logging]),
-    tests("Broker", ["Broker", "Chain", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
+    tests(
+        "Broker", ["Broker", "Chain", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
     tests(
         "Worker",
         ["Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium"]),

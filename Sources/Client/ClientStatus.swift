@@ -56,7 +56,8 @@ extension CollaFuseClient {
             run: descriptor.name, exposure: await exposure(),
             jobs: status.job.map { job in
                 ClientStatus.Job(
-                    id: JobID(job.jobID).map { "\($0)" } ?? "", kind: "\(job.kind)", state: "\(job.state)", attempts: Int(job.attempts),
+                    id: JobID(job.jobID).map { "\($0)" } ?? "", kind: "\(job.kind)", state: "\(job.state)",
+                    attempts: Int(job.attempts),
                     done: Int(clamping: job.stepsDone), total: Int(clamping: job.stepsTotal))
             },
             pool: status.role.map { role in

@@ -34,7 +34,8 @@ extension CollaFuseClient {
         let cut = try cut(request.cut)
         let jobs = try await denoiseJobs(request, cut)
         let counter = ProgressCounter(
-            total: jobs.reduce(0) { $0 + $1.chunk.labels.count }, note: { [session] in session.note }, handler: progress)
+            total: jobs.reduce(0) { $0 + $1.chunk.labels.count }, note: { [session] in session.note }, handler: progress
+        )
         let answers = try await withThrowingTaskGroup(of: (Int, WirePayload).self) { group in
             for (place, job) in jobs.enumerated() {
                 group.addTask { [runner, release] in

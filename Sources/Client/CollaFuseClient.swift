@@ -32,7 +32,8 @@ public final class CollaFuseClient: Sendable {
         credentials = try Credentials(settings, now: .now)
         descriptor = credentials.run.descriptor
         release = try Release(
-            opening: settings.home, run: credentials.run, client: credentials.client, limitDecibels: settings.limitDecibels)
+            opening: settings.home, run: credentials.run, client: credentials.client,
+            limitDecibels: settings.limitDecibels)
         session = try Session(
             client: credentials.client, identity: credentials.curve, brokers: credentials.brokers, logger: logger,
             keysArrived: { [credentials] in credentials.accept(poolKeyBundle: $0) })

@@ -19,7 +19,8 @@ final class Credentials: Sendable {
         do {
             let kit = try NodeKit(opening: settings.kit)
             guard kit.kind == .client, let signing = kit.signing else {
-                throw ClientError(.badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a client")
+                throw ClientError(
+                    .badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a client")
             }
             let deployment = try Deployment(opening: settings.deployment, pinned: kit.root, now: now)
             sealer = JobSealer(signing: signing)

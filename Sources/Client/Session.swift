@@ -103,7 +103,9 @@ final class Session: Sendable {
                 link.send(.queryStatus([]))
             }
         } onCancel: {
-            for waiter in state.value.withLock({ $0.takeStatusWaiters() }) { waiter.resume(throwing: CancellationError()) }
+            for waiter in state.value.withLock({ $0.takeStatusWaiters() }) {
+                waiter.resume(throwing: CancellationError())
+            }
         }
     }
 
@@ -139,7 +141,9 @@ final class Session: Sendable {
                 state.note = "broker not reachable, trying again: \(loss.reason)"
                 return state.takeStatusWaiters()
             }
-            for waiter in waiters { waiter.resume(throwing: ClientError(.refused, "the broker is not reachable: \(loss.reason)")) }
+            for waiter in waiters {
+                waiter.resume(throwing: ClientError(.refused, "the broker is not reachable: \(loss.reason)"))
+            }
         case .rejected(let job, let code, let message, let retryAfter):
             logger.info("the broker refused a job", metadata: ["job": "\(job.short)", "reason": "\(message)"])
             guard retryAfter == nil else {
@@ -156,7 +160,8 @@ final class Session: Sendable {
         case .ackStored(let job):
             shared.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
         case .status(let status):
-            shared.value.withLock { $0.statusWaiters.isEmpty ? nil : $0.statusWaiters.removeFirst() }?.resume(returning: status)
+            shared.value.withLock { $0.statusWaiters.isEmpty ? nil : $0.statusWaiters.removeFirst() }?.resume(
+                returning: status)
         case .accepted, .preview: break
         }
     }

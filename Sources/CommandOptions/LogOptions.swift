@@ -8,7 +8,8 @@ package struct LogOptions: ParsableArguments {
         help: ArgumentHelp("trace, debug, info, notice, warning, error or critical.", valueName: "level"),
         transform: { word in
             guard let level = Logger.Level(rawValue: word) else {
-                throw ValidationError("“\(word)” is not a level; take trace, debug, info, notice, warning, error or critical")
+                throw ValidationError(
+                    "“\(word)” is not a level; take trace, debug, info, notice, warning, error or critical")
             }
             return level
         })

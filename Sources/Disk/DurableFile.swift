@@ -1,9 +1,10 @@
+package import Foundation
+
 #if canImport(Glibc)
     internal import Glibc
 #else
     internal import Darwin
 #endif
-package import Foundation
 
 /// Writing that is all or nothing, and durable on return: temporary name → fsync → rename → fsync of the folder.
 ///
@@ -13,7 +14,8 @@ package import Foundation
 package enum DurableFile {
     /// - Parameter permissions: of the new file; secrets take 0o600.
     /// - Throws: `DiskError`; the file under its own name is then what it was before.
-    package static func write(_ bytes: some ContiguousBytes, to url: URL, permissions: mode_t = 0o600) throws(DiskError) {
+    package static func write(_ bytes: some ContiguousBytes, to url: URL, permissions: mode_t = 0o600) throws(DiskError)
+    {
         let folder = url.deletingLastPathComponent()
         let temporary = folder.appending(path: ".\(url.lastPathComponent).\(getpid()).\(UInt64.random(in: 0 ... .max))")
         let descriptor = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions)
@@ -56,7 +58,8 @@ package enum DurableFile {
         let failure: Int32 = bytes.withUnsafeBytes { buffer in
             var rest = buffer[...]
             while !rest.isEmpty {
-                let written = Foundation.write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress!, rest.count)
+                let written = Foundation.write(
+                    descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress!, rest.count)
                 if written < 0 {
                     if errno == EINTR { continue }
                     return errno

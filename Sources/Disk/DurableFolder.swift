@@ -16,7 +16,9 @@ package enum DurableFolder {
             do { try manager.createDirectory(at: draft, withIntermediateDirectories: true) } catch {
                 throw DiskError("cannot make the folder", draft, error)
             }
-            for file in files { try DurableFile.write(file.content, to: draft.appending(path: file.name), permissions: 0o644) }
+            for file in files {
+                try DurableFile.write(file.content, to: draft.appending(path: file.name), permissions: 0o644)
+            }
             if exists {
                 let old = parent.appending(path: ".\(folder.lastPathComponent).old.\(UUID().uuidString)")
                 try DurableFile.rename(folder, to: old)

@@ -23,7 +23,8 @@ package struct WorkerIdentity: Sendable {
     package init(_ settings: WorkerSettings, now: UnixTime) throws {
         let kit = try NodeKit(opening: settings.kit)
         guard kit.kind == .worker, let signing = kit.signing, let wrapping = kit.wrapping else {
-            throw WorkerError(.badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a worker")
+            throw WorkerError(
+                .badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a worker")
         }
         let deployment = try Deployment(opening: settings.deployment, pinned: kit.root, now: now)
         let role: PoolRole = settings.role == .train ? .train : .denoise

@@ -36,14 +36,17 @@ package struct ModelRegistry: Sendable {
         self.directory = directory
         self.run = run
         do { try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true) } catch {
-            throw WorkerError(.badRegistry, "the model registry \(directory.path) cannot be made: \(error.localizedDescription)")
+            throw WorkerError(
+                .badRegistry, "the model registry \(directory.path) cannot be made: \(error.localizedDescription)")
         }
     }
 
     /// The newest version whose record can be read; nil: there is none yet.
     package var newest: Version? {
         for number in numbers.reversed() {
-            if let record = try? ModelRecord(contentsOf: folder(number)), record.run == "\(run)" { return Version(record) }
+            if let record = try? ModelRecord(contentsOf: folder(number)), record.run == "\(run)" {
+                return Version(record)
+            }
         }
         return nil
     }
@@ -54,7 +57,8 @@ package struct ModelRegistry: Sendable {
         guard model.record?.run == "\(run)", model.schedule == descriptor.schedule else {
             throw WorkerError(.badRegistry, "\(folder(version.number).path) is a model of another run")
         }
-        return try Denoiser(model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
+        return try Denoiser(
+            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
     }
 
     /// Writes the next version and removes those that are too old.

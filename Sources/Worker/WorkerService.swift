@@ -40,7 +40,8 @@ package struct WorkerService: Service {
             slots = 64
         }
         offer = WorkerCore.Offer(
-            roles: [role], slots: slots, run: identity.runID, poolKeys: identity.secrets.keyIDs, model: registry.newest?.message)
+            roles: [role], slots: slots, run: identity.runID, poolKeys: identity.secrets.keyIDs,
+            model: registry.newest?.message)
         self.logger = logger
     }
 

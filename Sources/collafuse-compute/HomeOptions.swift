@@ -5,14 +5,16 @@ import Foundation
 /// Where a client keeps what it must remember.
 struct HomeOptions: ParsableArguments {
     @Option(
-        name: .long, help: ArgumentHelp("This client's own folder: masking key, ledger, spool, head.", valueName: "dir"),
+        name: .long,
+        help: ArgumentHelp("This client's own folder: masking key, ledger, spool, head.", valueName: "dir"),
         completion: .directory)
     var home: String
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "The most that one image's releases may show together, as a signal-to-noise ratio in decibels.", valueName: "dB"))
+            "The most that one image's releases may show together, as a signal-to-noise ratio in decibels.",
+            valueName: "dB"))
     var limitDb: Double?
 
     func open(_ node: NodeOptions) throws -> CollaFuseClient {

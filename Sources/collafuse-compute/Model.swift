@@ -21,17 +21,24 @@ struct Model: ParsableCommand {
                 """)
 
         @Option(
-            name: .long, help: ArgumentHelp("The folder with config.json and the weights.", valueName: "dir"), completion: .directory)
+            name: .long, help: ArgumentHelp("The folder with config.json and the weights.", valueName: "dir"),
+            completion: .directory)
         var model: String
 
         func run() throws {
             let model = try ModelDirectory(contentsOf: URL(filePath: model))
             let configuration = model.network.configuration
             var lines = [
-                ("network", "UNet2DModel, \(model.network.parameterCount) parameters in \(model.network.parameters.count) tensors"),
+                (
+                    "network",
+                    "UNet2DModel, \(model.network.parameterCount) parameters in \(model.network.parameters.count) tensors"
+                ),
                 ("channels", configuration.blockOutChannels.map(String.init).joined(separator: ", ")),
                 ("blocks", configuration.downBlocks.map(\.rawValue).joined(separator: ", ")),
-                ("images", "\(configuration.inChannels) channels, \(configuration.sampleSize.map { "\($0)" } ?? "any size")"),
+                (
+                    "images",
+                    "\(configuration.inChannels) channels, \(configuration.sampleSize.map { "\($0)" } ?? "any size")"
+                ),
                 ("classes", configuration.classEmbeddings.map { "\($0), the last for none" } ?? "none"),
                 ("schedule", "\(model.schedule.kind), T = \(model.schedule.timesteps)"),
                 ("predicts", model.prediction.rawValue),
@@ -39,7 +46,10 @@ struct Model: ParsableCommand {
             if let record = model.record {
                 lines += [
                     ("role", record.role.rawValue), ("version", "\(record.version)"), ("run", record.run),
-                    ("trained on", "\(record.imagesSeen) images at timesteps \(record.firstTimestep)…\(record.lastTimestep)"),
+                    (
+                        "trained on",
+                        "\(record.imagesSeen) images at timesteps \(record.firstTimestep)…\(record.lastTimestep)"
+                    ),
                     ("labels seen", record.trainedLabels.map(String.init).joined(separator: ", ")),
                 ]
                 if record.role == .backbone { lines.append(("lowest cut", "\(record.lowestCut)")) }

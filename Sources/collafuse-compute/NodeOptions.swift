@@ -1,6 +1,6 @@
 import ArgumentParser
-import Foundation
 import CommandOptions
+import Foundation
 import Logging
 import Observability
 
@@ -21,10 +21,12 @@ struct NodeOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("A broker's endpoint, such as tcp://broker:7701. Repeat it for several.", valueName: "endpoint"))
+        help: ArgumentHelp(
+            "A broker's endpoint, such as tcp://broker:7701. Repeat it for several.", valueName: "endpoint"))
     var broker: [String]
 
-    @Option(name: .long, help: ArgumentHelp("Append measurements to this file, one JSON object a line.", valueName: "file"))
+    @Option(
+        name: .long, help: ArgumentHelp("Append measurements to this file, one JSON object a line.", valueName: "file"))
     var metrics: String?
 
     @OptionGroup var log: LogOptions
@@ -56,7 +58,8 @@ struct ImageOptions: ParsableArguments {
     var images: String
 
     @Option(
-        name: .long, help: ArgumentHelp("Only images of these labels, such as 0,1,2. All when left out.", valueName: "labels"))
+        name: .long,
+        help: ArgumentHelp("Only images of these labels, such as 0,1,2. All when left out.", valueName: "labels"))
     var labels: String?
 
     @Option(name: .long, help: ArgumentHelp("`train`, `held-out` or `all`.", valueName: "split"))

@@ -45,7 +45,8 @@ struct Publish: AsyncParsableCommand {
         defer { client.close() }
         let bar = ProgressBar("published")
         let summary = try await client.publish(
-            source.load(client), cut: cut, policy: policy == .once ? .once : .fresh(epochs: epochs), chunk: chunk, progress: bar.show)
+            source.load(client), cut: cut, policy: policy == .once ? .once : .fresh(epochs: epochs), chunk: chunk,
+            progress: bar.show)
         try node.metricsLog()?.write(
             "exposure",
             [

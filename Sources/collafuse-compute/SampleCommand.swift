@@ -35,10 +35,14 @@ struct SampleCommand: AsyncParsableCommand {
     @Option(name: .long, help: "`ddpm` or `ddim`.")
     var sampler = SamplerChoice.ddim
 
-    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance; 1 is none, others cost twice the time.", valueName: "w"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Weight of classifier-free guidance; 1 is none, others cost twice the time.", valueName: "w")
+    )
     var guidance = 1.0
 
-    @Option(name: .long, help: ArgumentHelp("The same seed draws the same images from the same models.", valueName: "n"))
+    @Option(
+        name: .long, help: ArgumentHelp("The same seed draws the same images from the same models.", valueName: "n"))
     var seed: UInt64 = 0
 
     @Option(
@@ -69,7 +73,8 @@ struct SampleCommand: AsyncParsableCommand {
         let folder = URL(filePath: out)
         let samples = try await client.sample(
             SampleRequest(
-                held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps, sampler: sampler,
+                held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps,
+                sampler: sampler,
                 guidance: guidance, seed: seed, threads: threads),
             progress: bar.show)
         try samples.write(to: folder)

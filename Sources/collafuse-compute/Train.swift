@@ -18,7 +18,9 @@ struct Train: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("ζ, where the head takes over.", valueName: "timestep"))
     var cut: Int
 
-    @Option(name: .customLong("for"), help: ArgumentHelp("Train on so many images, counted as often as they are shown.", valueName: "n"))
+    @Option(
+        name: .customLong("for"),
+        help: ArgumentHelp("Train on so many images, counted as often as they are shown.", valueName: "n"))
     var total: Int
 
     @Option(name: .long, help: ArgumentHelp("Images in a training step.", valueName: "n"))
@@ -46,7 +48,8 @@ struct Train: AsyncParsableCommand {
         let bar = ProgressBar("head")
         let summary = try await client.trainHead(
             on: source.load(client), cut: cut,
-            settings: HeadTraining(images: total, batch: batch, learningRate: learningRate, threads: threads, seed: seed),
+            settings: HeadTraining(
+                images: total, batch: batch, learningRate: learningRate, threads: threads, seed: seed),
             measured: { metrics?.write("head", ["images": .integer($0.images), "loss": .number($0.loss)]) },
             progress: bar.show)
         print(summary.text)

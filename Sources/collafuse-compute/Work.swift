@@ -29,15 +29,19 @@ struct Work: AsyncParsableCommand {
     @Option(name: .long, help: "`denoise` or `train`; its certificate must allow it.")
     var role: WorkerSettings.Role
 
-    @Option(name: .long, help: ArgumentHelp("The folder of backbone versions.", valueName: "dir"), completion: .directory)
+    @Option(
+        name: .long, help: ArgumentHelp("The folder of backbone versions.", valueName: "dir"), completion: .directory)
     var registry: String
 
     @Option(
         name: .long,
-        help: ArgumentHelp("train: where publications and the state of training are kept.", valueName: "dir"), completion: .directory)
+        help: ArgumentHelp("train: where publications and the state of training are kept.", valueName: "dir"),
+        completion: .directory)
     var state: String?
 
-    @Option(name: .long, help: ArgumentHelp("train: stop after so many images, counted as often as they are shown.", valueName: "n"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("train: stop after so many images, counted as often as they are shown.", valueName: "n"))
     var images: Int?
 
     @Option(name: .long, help: ArgumentHelp("train: images in a training step.", valueName: "n"))
@@ -55,15 +59,19 @@ struct Work: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
 
-    @Option(name: .long, help: ArgumentHelp("train: seed of the backbone's first parameters and of training.", valueName: "n"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("train: seed of the backbone's first parameters and of training.", valueName: "n"))
     var seed: UInt64 = 0
 
     func validate() throws {
         guard role == .denoise || state != nil else {
             throw ValidationError("A trainer keeps what it was entrusted with: name its folder with --state DIR")
         }
-        guard batch > 0, slots > 0, threads > 0, publishEvery > 0, images.map({ $0 > 0 }) ?? true, learningRate > 0 else {
-            throw ValidationError("--batch, --slots, --threads, --images, --publish-every and --learning-rate must be above 0")
+        guard batch > 0, slots > 0, threads > 0, publishEvery > 0, images.map({ $0 > 0 }) ?? true, learningRate > 0
+        else {
+            throw ValidationError(
+                "--batch, --slots, --threads, --images, --publish-every and --learning-rate must be above 0")
         }
     }
 
@@ -71,7 +79,8 @@ struct Work: AsyncParsableCommand {
         let logger = try node.logger("worker")
         let service = try WorkerService(
             WorkerSettings(
-                role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit), brokers: node.broker,
+                role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit),
+                brokers: node.broker,
                 registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),

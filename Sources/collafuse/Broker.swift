@@ -1,6 +1,6 @@
 import ArgumentParser
-import CommandOptions
 import Broker
+import CommandOptions
 import Exchange
 import Foundation
 import Logging

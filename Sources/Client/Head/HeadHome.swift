@@ -34,7 +34,8 @@ struct HeadHome {
     /// - Throws: `noHead` when none was trained for this cut.
     func load(_ cut: Cut) throws -> ModelDirectory {
         guard FileManager.default.fileExists(atPath: head(cut).path) else {
-            throw ClientError(.noHead, "there is no head for ζ = \(cut) yet: train one with `collafuse client train --cut \(cut)`")
+            throw ClientError(
+                .noHead, "there is no head for ζ = \(cut) yet: train one with `collafuse client train --cut \(cut)`")
         }
         let model = try ModelDirectory(contentsOf: head(cut))
         guard model.record?.run == runID else {

@@ -86,7 +86,8 @@ struct HeadSampler {
         let plans = chunk.labels.enumerated().map { index, label in
             // A label that the head never saw says nothing to it: such a sample is finished as any image would be.
             SamplePlan(
-                seed: request.seed, number: chunk.first + UInt32(index), label: known.contains(label) ? label : run.nullLabel,
+                seed: request.seed, number: chunk.first + UInt32(index),
+                label: known.contains(label) ? label : run.nullLabel,
                 timesteps: timesteps, sampler: request.sampler == .ddpm ? .ddpm : .ddim(),
                 guidance: known.contains(label) ? request.guidance : 1)
         }

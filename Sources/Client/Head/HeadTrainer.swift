@@ -64,7 +64,8 @@ struct HeadTrainer {
             ModelDirectory(
                 network: trainer.averaged.network, schedule: run.schedule, prediction: trainer.averaged.prediction,
                 record: ModelRecord(
-                    role: .head, version: 1, run: runID, imagesSeen: UInt64(trainer.images), timesteps: 1...cut.timestep,
+                    role: .head, version: 1, run: runID, imagesSeen: UInt64(trainer.images),
+                    timesteps: 1...cut.timestep,
                     labels: run.labels.count, trainedLabels: images.labels)),
             cut)
         return HeadSummary(images: trainer.images, loss: loss, cut: cut.timestep)

@@ -50,8 +50,10 @@ public struct SampleSet: Sendable {
 
     private func archive(_ rows: [Int]) throws -> SafetensorsArchive {
         var archive = SafetensorsArchive()
-        try archive.append(.init(name: "images", shape: [rows.count] + shape, floats: rows.flatMap { Array(row($0, of: values)) }))
-        try archive.append(.init(name: "at_cut", shape: [rows.count] + shape, floats: rows.flatMap { Array(row($0, of: atCut)) }))
+        try archive.append(
+            .init(name: "images", shape: [rows.count] + shape, floats: rows.flatMap { Array(row($0, of: values)) }))
+        try archive.append(
+            .init(name: "at_cut", shape: [rows.count] + shape, floats: rows.flatMap { Array(row($0, of: atCut)) }))
         try archive.append(.init(name: "labels", shape: [rows.count], int64s: rows.map { Int64(labels[$0]) }))
         return archive
     }

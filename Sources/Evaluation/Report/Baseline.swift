@@ -43,20 +43,25 @@ package struct Baseline: Codable, Sendable {
     package var text: String {
         func row(_ name: String, _ way: String, _ side: Side) -> [String] {
             [
-                name, way, "\(side.samples)", side.heldAccuracy.percent, side.unseenAccuracy.percent, side.heldFrechet.formatted(1),
+                name, way, "\(side.samples)", side.heldAccuracy.percent, side.unseenAccuracy.percent,
+                side.heldFrechet.formatted(1),
                 side.allFrechet.formatted(1), side.nearestTraining.formatted(3), side.nearestHeldOut.formatted(3),
                 side.shareNearerTraining.percent,
             ]
         }
         let head = [
-            "client", "trained", "samples", "held labels", "never held", "Fréchet held", "Fréchet all", "to training", "to held-out",
+            "client", "trained", "samples", "held labels", "never held", "Fréchet held", "Fréchet all", "to training",
+            "to held-out",
             "nearer training",
         ]
         let rows =
             clients.flatMap { [row($0.name, "alone", $0.alone), row("", "together", $0.together)] }
             + [row("over all", "alone", alone), row("", "together", together)]
-        return (TextTable.lines(head, rows)
-            + clients.map { "\($0.name) alone: \($0.imagesAlone) images in \($0.cpuSeconds.formatted(1)) CPU seconds, as many as it spent in the run" })
+        return
+            (TextTable.lines(head, rows)
+            + clients.map {
+                "\($0.name) alone: \($0.imagesAlone) images in \($0.cpuSeconds.formatted(1)) CPU seconds, as many as it spent in the run"
+            })
             .joined(separator: "\n")
     }
 }
@@ -97,7 +102,8 @@ package struct BaselineTrial {
             sets.alone.append(alone)
             sets.together.append(together)
         }
-        let result = Baseline(clients: clients, alone: try judge.side(sets.alone), together: try judge.side(sets.together))
+        let result = Baseline(
+            clients: clients, alone: try judge.side(sets.alone), together: try judge.side(sets.together))
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         try encoder.encode(result).write(to: folder.appending(path: "baseline.json"))
@@ -134,12 +140,16 @@ package struct BaselineTrial {
         options.learningRate = client.learningRate
         var trainer = Trainer(
             try Denoiser(
-                UNet(model.network.configuration, &source), on: schedule, predicting: model.prediction, labels: plan.labels.count),
+                UNet(model.network.configuration, &source), on: schedule, predicting: model.prediction,
+                labels: plan.labels.count),
             average: UNet(model.network.configuration, &zeros), options, seed: seed)
         let began = ThreadClock.seconds
         while ThreadClock.seconds - began < seconds { _ = trainer.trainHead(hidden, labels: own.labels, cut: top) }
-        let wanted = labels.flatMap { Array(repeating: $0, count: plan.perLabel) }
-            + plan.labels.indices.filter { !labels.contains($0) }.flatMap { Array(repeating: $0, count: plan.unseenPerLabel) }
+        let wanted =
+            labels.flatMap { Array(repeating: $0, count: plan.perLabel) }
+            + plan.labels.indices.filter { !labels.contains($0) }.flatMap {
+                Array(repeating: $0, count: plan.unseenPerLabel)
+            }
         let timesteps = try TimestepList(from: top.timestep, to: 0, steps: plan.steps)
         var values: [Float] = []
         for start in stride(from: 0, to: wanted.count, by: 128) {
@@ -176,7 +186,9 @@ private struct SamplesOf {
     let training: LabelledImages
 
     var held: LabelledImages { samples.of(labels) }
-    var unseen: LabelledImages { samples.selecting(samples.labels.indices.filter { !labels.contains(samples.labels[$0]) }) }
+    var unseen: LabelledImages {
+        samples.selecting(samples.labels.indices.filter { !labels.contains(samples.labels[$0]) })
+    }
 }
 
 private struct Judge {
@@ -189,7 +201,8 @@ private struct Judge {
         let held = try joined(sets.map(\.held)), unseen = sets.map(\.unseen).filter { $0.count > 0 }
         let labels = sets.flatMap(\.labels)
         let memory = try Memorisation(
-            samples: held.images, training: joined(sets.map(\.training)).images, heldOut: images.heldOut.of(labels).images, seed: seed)
+            samples: held.images, training: joined(sets.map(\.training)).images,
+            heldOut: images.heldOut.of(labels).images, seed: seed)
         return Baseline.Side(
             heldAccuracy: classifier.accuracy(on: held),
             unseenAccuracy: unseen.isEmpty ? nil : classifier.accuracy(on: try joined(unseen)),
@@ -203,7 +216,8 @@ private struct Judge {
 
     private func joined(_ sets: [LabelledImages]) throws -> LabelledImages {
         try LabelledImages(
-            images: .concatenated(sets.map(\.images), 0), labels: sets.flatMap(\.labels), classes: images.training.classes)
+            images: .concatenated(sets.map(\.images), 0), labels: sets.flatMap(\.labels),
+            classes: images.training.classes)
     }
 
     /// From each client's samples equally many of every label; nil where some label is missing.

@@ -41,15 +41,19 @@ package struct LineChart {
             let share = Double(tick) / 4
             let y = Self.height - Self.margin - share * (Self.height - 2 * Self.margin)
             let x = Self.margin + share * (Self.width - 2 * Self.margin)
-            body += "<line x1=\"\(Self.margin)\" y1=\"\(y)\" x2=\"\(Self.width - Self.margin)\" y2=\"\(y)\" stroke=\"#e5e7eb\"/>"
-            body += "<text x=\"\(Self.margin - 6)\" y=\"\(y + 4)\" text-anchor=\"end\">\((share * top).formatted(2))</text>"
-            body += "<text x=\"\(x)\" y=\"\(Self.height - Self.margin + 16)\" text-anchor=\"middle\">\((share * right).formatted(0))</text>"
+            body +=
+                "<line x1=\"\(Self.margin)\" y1=\"\(y)\" x2=\"\(Self.width - Self.margin)\" y2=\"\(y)\" stroke=\"#e5e7eb\"/>"
+            body +=
+                "<text x=\"\(Self.margin - 6)\" y=\"\(y + 4)\" text-anchor=\"end\">\((share * top).formatted(2))</text>"
+            body +=
+                "<text x=\"\(x)\" y=\"\(Self.height - Self.margin + 16)\" text-anchor=\"middle\">\((share * right).formatted(0))</text>"
         }
         for (index, line) in series.enumerated() {
             let colour = Self.colours[index % Self.colours.count]
             body += "<polyline fill=\"none\" stroke=\"\(colour)\" stroke-width=\"1.5\" points=\""
             body += line.points.map(place).joined(separator: " ") + "\"/>"
-            body += "<text x=\"\(Self.width - Self.margin - 4)\" y=\"\(30 + 14 * index)\" text-anchor=\"end\" fill=\"\(colour)\">"
+            body +=
+                "<text x=\"\(Self.width - Self.margin - 4)\" y=\"\(30 + 14 * index)\" text-anchor=\"end\" fill=\"\(colour)\">"
             body += "\(line.name.htmlEscaped)</text>"
         }
         return """

@@ -61,5 +61,7 @@ extension LabelledImages {
     }
 
     /// Those with one of these labels.
-    func of(_ labels: [Int]) -> LabelledImages { selecting(self.labels.indices.filter { labels.contains(self.labels[$0]) }) }
+    func of(_ labels: [Int]) -> LabelledImages {
+        selecting(self.labels.indices.filter { labels.contains(self.labels[$0]) })
+    }
 }

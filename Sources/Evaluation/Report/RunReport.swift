@@ -44,19 +44,24 @@ package struct RunReport {
             drawn.append(
                 (
                     client.name,
-                    try LabelledImages(samples: samples.appending(path: "samples.safetensors"), classes: plan.labels.count),
-                    try LabelledImages(samples: samples.appending(path: "unseen.safetensors"), classes: plan.labels.count)
+                    try LabelledImages(
+                        samples: samples.appending(path: "samples.safetensors"), classes: plan.labels.count),
+                    try LabelledImages(
+                        samples: samples.appending(path: "unseen.safetensors"), classes: plan.labels.count)
                 ))
         }
         var files = [
-            "summary": "summary.json", "measurements": "metrics.jsonl", "page": "report.html", "samples": "samples.safetensors",
+            "summary": "summary.json", "measurements": "metrics.jsonl", "page": "report.html",
+            "samples": "samples.safetensors",
         ]
         for client in plan.clients { files["grid of \(client.name)"] = "\(client.name).png" }
         let summary = RunSummary(
             run: .init(
                 name: plan.run, timesteps: plan.timesteps, schedule: plan.schedule, cut: plan.cut,
                 snrDecibels: schedule.decibels(plan.cut), seconds: record.seconds),
-            clients: try plan.clients.enumerated().map { try client($1, drawn[$0].held, drawn[$0].unseen, images, classifier) },
+            clients: try plan.clients.enumerated().map {
+                try client($1, drawn[$0].held, drawn[$0].unseen, images, classifier)
+            },
             disclosure: try disclosure(images),
             quality: try quality(drawn.compactMap(\.held), images, classifier), backbone: backbone,
             jobs: .init(
@@ -66,7 +71,8 @@ package struct RunReport {
             phases: record.phases.map { .init(node: $0.node, name: $0.name, start: $0.start, end: $0.end) },
             nodes: record.nodes.map {
                 .init(
-                    name: $0.name, role: $0.role, cpuSeconds: $0.cpuSeconds, peakMegabytes: $0.peakMegabytes, restarts: $0.restarts)
+                    name: $0.name, role: $0.role, cpuSeconds: $0.cpuSeconds, peakMegabytes: $0.peakMegabytes,
+                    restarts: $0.restarts)
             },
             files: files)
         try write(summary, drawn)
@@ -85,13 +91,17 @@ package struct RunReport {
         let node = record.nodes.first { $0.name == client.name }
         let head = metrics.of("head", node: client.name).last
         return RunSummary.Client(
-            name: client.name, holds: labels.map { plan.labels[$0] }, imagesHeld: images.holder.count { $0 == client.name },
+            name: client.name, holds: labels.map { plan.labels[$0] },
+            imagesHeld: images.holder.count { $0 == client.name },
             imagesPublished: exposure?.published ?? 0, releases: exposure?.worstReleases ?? 0,
-            effectiveCut: exposure?.effectiveCut ?? plan.timesteps, mu: exposure?.mu ?? 0, epsilon: exposure?.epsilon ?? 0,
+            effectiveCut: exposure?.effectiveCut ?? plan.timesteps, mu: exposure?.mu ?? 0,
+            epsilon: exposure?.epsilon ?? 0,
             bytesSent: peer?.bytesIn ?? 0, bytesReceived: peer?.bytesOut ?? 0, headImages: head?.images ?? 0,
             headLoss: head?.loss, samples: held?.count ?? 0, accuracy: held.map { classifier.accuracy(on: $0) },
             unseenSamples: unseen?.count ?? 0, unseenAccuracy: unseen.map { classifier.accuracy(on: $0) },
-            frechet: try held.map { try FrechetSummary.pixels($0.images).distance(to: .pixels(images.heldOut.of(labels).images)) },
+            frechet: try held.map {
+                try FrechetSummary.pixels($0.images).distance(to: .pixels(images.heldOut.of(labels).images))
+            },
             cpuSeconds: node?.cpuSeconds ?? 0, peakMegabytes: node?.peakMegabytes ?? 0)
     }
 
@@ -136,7 +146,8 @@ package struct RunReport {
 
     private var backbone: RunSummary.Backbone {
         let last = metrics.of("backbone").last
-        let folders = (try? FileManager.default.contentsOfDirectory(atPath: folder.appending(path: "models").path)) ?? []
+        let folders =
+            (try? FileManager.default.contentsOfDirectory(atPath: folder.appending(path: "models").path)) ?? []
         return .init(
             versions: folders.compactMap { Int($0.dropFirst()) }.max() ?? 0, imagesSeen: last?.images ?? 0,
             buckets: (last?.buckets ?? []).map {
@@ -157,7 +168,9 @@ package struct RunReport {
         try archive(drawn.map(\.unseen)).write(to: folder.appending(path: "unseen.safetensors"))
         var pictures: [(caption: String, png: [UInt8])] = []
         for client in plan.clients {
-            guard let png = try? Data(contentsOf: folder.appending(path: "samples/\(client.name)/grid.png")) else { continue }
+            guard let png = try? Data(contentsOf: folder.appending(path: "samples/\(client.name)/grid.png")) else {
+                continue
+            }
             try png.write(to: folder.appending(path: "\(client.name).png"))
             pictures.append(
                 (
@@ -165,7 +178,8 @@ package struct RunReport {
                         + "that it never held.", Array(png)
                 ))
         }
-        try Data(ReportPage(summary, charts: charts, pictures: pictures).html.utf8).write(to: folder.appending(path: "report.html"))
+        try Data(ReportPage(summary, charts: charts, pictures: pictures).html.utf8).write(
+            to: folder.appending(path: "report.html"))
     }
 
     /// `images` [N, C, H, W], `labels` [N], `client` [N]: the client's place in the topology.

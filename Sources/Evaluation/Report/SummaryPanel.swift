@@ -20,25 +20,32 @@ package struct SummaryPanel {
             ["client", "holds", "images", "published", "releases", "ζ_eff", "μ", "sent", "received"],
             summary.clients.map { client in
                 [
-                    client.name, client.holds.joined(separator: " "), "\(client.imagesHeld)", "\(client.imagesPublished)",
+                    client.name, client.holds.joined(separator: " "), "\(client.imagesHeld)",
+                    "\(client.imagesPublished)",
                     "\(client.releases)", "\(client.effectiveCut)", client.mu.formatted(1),
                     client.bytesSent.asBytes, client.bytesReceived.asBytes,
                 ]
             })
         lines += ["Labels left with the images. No image did: only images noised to the cut."]
-        lines += ["The formal ε(δ = 1e-5) is \(epsilonText): vacuous, as at every useful cut. What counts is what was measured:"]
+        lines += [
+            "The formal ε(δ = 1e-5) is \(epsilonText): vacuous, as at every useful cut. What counts is what was measured:"
+        ]
         lines.append(rule("what masked images give away"))
         lines += TextTable.lines(
             ["ζ", "SNR dB", "label read by an attacker", "the very image found"],
             summary.disclosure.map { row in
                 [
-                    "\(row.cut)\(row.cut == run.cut ? " (this run)" : "")", row.snrDecibels.formatted(1), row.labelAccuracy.percent,
+                    "\(row.cut)\(row.cut == run.cut ? " (this run)" : "")", row.snrDecibels.formatted(1),
+                    row.labelAccuracy.percent,
                     "\(row.reidentification.percent) among \(row.candidates)",
                 ]
             })
         lines.append(rule("what was made"))
         lines += TextTable.lines(
-            ["client", "samples", "called by their label", "never held", "called by their label", "Fréchet", "head loss"],
+            [
+                "client", "samples", "called by their label", "never held", "called by their label", "Fréchet",
+                "head loss",
+            ],
             summary.clients.map { client in
                 [
                     client.name, "\(client.samples)", client.accuracy.percent, "\(client.unseenSamples)",
@@ -48,7 +55,8 @@ package struct SummaryPanel {
         if let quality = summary.quality {
             lines.append(
                 "All \(quality.samples) samples: \(quality.accuracy.percent) (real held-out images: \(quality.realAccuracy.percent)), "
-                + "Fréchet distance to held-out images \(quality.frechet.formatted(1)) (training images: \(quality.realFrechet.formatted(1)))")
+                    + "Fréchet distance to held-out images \(quality.frechet.formatted(1)) (training images: \(quality.realFrechet.formatted(1)))"
+            )
         }
         lines += [
             rule("backbone"),
@@ -66,7 +74,8 @@ package struct SummaryPanel {
             ["node", "role", "phases", "CPU s", "peak MB", "restarts"],
             summary.nodes.map { node in
                 [
-                    node.name, node.role, phases(of: node.name), node.cpuSeconds.formatted(1), node.peakMegabytes.formatted(0),
+                    node.name, node.role, phases(of: node.name), node.cpuSeconds.formatted(1),
+                    node.peakMegabytes.formatted(0),
                     "\(node.restarts)",
                 ]
             })
@@ -79,7 +88,9 @@ package struct SummaryPanel {
     }
 
     private var epsilonText: String {
-        guard let least = summary.clients.map(\.epsilon).min(), let most = summary.clients.map(\.epsilon).max() else { return "–" }
+        guard let least = summary.clients.map(\.epsilon).min(), let most = summary.clients.map(\.epsilon).max() else {
+            return "–"
+        }
         return least == most ? least.formatted(0) : "\(least.formatted(0)) to \(most.formatted(0))"
     }
 

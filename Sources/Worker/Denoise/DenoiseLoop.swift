@@ -28,7 +28,8 @@ package struct DenoiseLoop: Engine {
     }
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
-        var batch = RunningBatch(desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots, send: send)
+        var batch = RunningBatch(
+            desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots, send: send)
         while true {
             for order in batch.isIdle ? orders.waitAndTakeAll(atMost: 0.5) : orders.takeAll() {
                 switch order {

@@ -35,12 +35,14 @@ struct ModelShelf {
     mutating func refresh(keeping used: Set<UInt64>) -> Version? {
         guard Date().timeIntervalSince(looked) >= Self.interval else { return nil }
         looked = Date()
-        guard let version = registry.newest, version.number > newest?.number ?? 0, !broken.contains(version.number) else { return nil }
+        guard let version = registry.newest, version.number > newest?.number ?? 0, !broken.contains(version.number)
+        else { return nil }
         do {
             models[version.number] = try registry.load(version, run: run)
         } catch {
             broken.insert(version.number)
-            logger.error("a backbone version cannot be used", metadata: ["version": "\(version.number)", "reason": "\(error)"])
+            logger.error(
+                "a backbone version cannot be used", metadata: ["version": "\(version.number)", "reason": "\(error)"])
             return nil
         }
         newest = version

@@ -44,7 +44,8 @@ struct RunningBatch {
     private static let reportInterval = 0.5
 
     init(
-        desk: JobDesk, run: RunDescriptor, shelf: ModelShelf, slots: Int, send: @escaping @Sendable (WorkerCore.Command) -> Void
+        desk: JobDesk, run: RunDescriptor, shelf: ModelShelf, slots: Int,
+        send: @escaping @Sendable (WorkerCore.Command) -> Void
     ) {
         self.desk = desk
         self.run = run
@@ -57,7 +58,9 @@ struct RunningBatch {
     var isIdle: Bool { scheduler.isIdle }
 
     mutating func refreshModel() {
-        if let version = shelf.refresh(keeping: Set(jobs.values.map(\.version.number))) { send(.model(version.message)) }
+        if let version = shelf.refresh(keeping: Set(jobs.values.map(\.version.number))) {
+            send(.model(version.message))
+        }
     }
 
     // MARK: coming and going
@@ -164,7 +167,9 @@ struct RunningBatch {
                 now.timeIntervalSince(job.reported) >= Self.reportInterval
             else { continue }
             jobs[ticket]?.reported = now
-            send(.progress(job.opened.envelope.key, job.fence, done: UInt64(progress.done), total: UInt64(progress.total)))
+            send(
+                .progress(
+                    job.opened.envelope.key, job.fence, done: UInt64(progress.done), total: UInt64(progress.total)))
         }
     }
 

@@ -30,17 +30,22 @@ package struct DenoiseOrder: Sendable {
             throw RequestError(.badPayload, "a denoise job must carry a denoise request")
         }
         guard (1...Self.maximumSamples).contains(request.label.count) else {
-            throw RequestError(.badRequest, "a denoise job has 1 to \(Self.maximumSamples) samples, not \(request.label.count)")
+            throw RequestError(
+                .badRequest, "a denoise job has 1 to \(Self.maximumSamples) samples, not \(request.label.count)")
         }
         for label in request.label where label > run.nullLabel {
             throw RequestError(
-                .badRequest, "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none")
+                .badRequest,
+                "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none"
+            )
         }
         guard request.guidance >= 0, request.guidance <= Self.maximumGuidance else {
-            throw RequestError(.badRequest, "the guidance scale lies in 0…\(Self.maximumGuidance), not at \(request.guidance)")
+            throw RequestError(
+                .badRequest, "the guidance scale lies in 0…\(Self.maximumGuidance), not at \(request.guidance)")
         }
         guard request.clip >= 0, request.clip.isFinite else {
-            throw RequestError(.badRequest, "x̂_0 is clipped at a number above 0, or not at all (0), not at \(request.clip)")
+            throw RequestError(
+                .badRequest, "x̂_0 is clipped at a number above 0, or not at all (0), not at \(request.clip)")
         }
         guard request.firstSample <= .max - UInt32(request.label.count) else {
             throw RequestError(.badRequest, "the first sample's number is too large")
@@ -65,17 +70,22 @@ package struct DenoiseOrder: Sendable {
         }
         guard timesteps.end == cut.timestep else {
             throw RequestError(
-                .badRequest, "the timesteps must end at the cut \(cut), where the client takes over, not at \(timesteps.end)")
+                .badRequest,
+                "the timesteps must end at the cut \(cut), where the client takes over, not at \(timesteps.end)")
         }
         if payload.tensors.isEmpty {
             guard timesteps.start == run.schedule.timesteps else {
                 throw RequestError(
-                    .badRequest, "a sample from noise starts at \(run.schedule.timesteps), not at \(timesteps.start): send its `x`, or start there")
+                    .badRequest,
+                    "a sample from noise starts at \(run.schedule.timesteps), not at \(timesteps.start): send its `x`, or start there"
+                )
             }
             start = nil
         } else {
             let values = try PublishOrder.images(payload, "x", count: labels.count, run: run)
-            start = stride(from: 0, to: values.count, by: run.image.values).map { Array(values[$0..<$0 + run.image.values]) }
+            start = stride(from: 0, to: values.count, by: run.image.values).map {
+                Array(values[$0..<$0 + run.image.values])
+            }
         }
     }
 }

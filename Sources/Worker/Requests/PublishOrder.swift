@@ -29,7 +29,8 @@ package struct PublishOrder: Sendable {
         policy = request.policy
         let count = request.publicationID.count
         guard count > 0, request.label.count == count else {
-            throw RequestError(.badRequest, "there must be a label for each publication: \(count) and \(request.label.count)")
+            throw RequestError(
+                .badRequest, "there must be a label for each publication: \(count) and \(request.label.count)")
         }
         let values = try Self.images(payload, "masked", count: count, run: run)
         var publications: [Publication] = []
@@ -37,9 +38,13 @@ package struct PublishOrder: Sendable {
         for (index, (id, label)) in zip(request.publicationID, request.label).enumerated() {
             guard label <= run.nullLabel else {
                 throw RequestError(
-                    .badRequest, "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none")
+                    .badRequest,
+                    "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none"
+                )
             }
-            guard let id = PublicationID(id) else { throw RequestError(.badPayload, "a publication id must have 16 bytes") }
+            guard let id = PublicationID(id) else {
+                throw RequestError(.badPayload, "a publication id must have 16 bytes")
+            }
             let range = index * run.image.values..<(index + 1) * run.image.values
             publications.append(Publication(id: id, label: Int(label), values: Array(values[range])))
         }
@@ -61,7 +66,9 @@ package struct PublishOrder: Sendable {
         } catch {
             throw RequestError(.badRequest, "the images do not fit the run (\(count) of \(shape)): \(error)")
         }
-        guard values.allSatisfy(\.isFinite) else { throw RequestError(.badRequest, "the images hold values that are no numbers") }
+        guard values.allSatisfy(\.isFinite) else {
+            throw RequestError(.badRequest, "the images hold values that are no numbers")
+        }
         return values
     }
 }

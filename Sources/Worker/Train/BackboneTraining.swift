@@ -44,7 +44,9 @@ struct BackboneTraining {
     var steps: Int { trainer.steps }
     var images: Int { trainer.images }
     var isDone: Bool { settings.images.map { trainer.images >= $0 } ?? false }
-    var wantsVersion: Bool { trainer.images - published >= settings.publishEvery || (isDone && trainer.images > published) }
+    var wantsVersion: Bool {
+        trainer.images - published >= settings.publishEvery || (isDone && trainer.images > published)
+    }
 
     mutating func step(_ shelf: inout PublicationShelf) {
         var generator = random.sequence(timestep: UInt32(truncatingIfNeeded: trainer.steps), purpose: .training)
@@ -53,14 +55,16 @@ struct BackboneTraining {
         let shape = [batch.count, run.image.channels, run.image.height, run.image.width]
         losses.add(
             trainer.trainBackbone(
-                masked: Tensor(batch.flatMap(\.values), shape: shape), cuts: batch.map(\.cut), timesteps: batch.map(\.timestep),
+                masked: Tensor(batch.flatMap(\.values), shape: shape), cuts: batch.map(\.cut),
+                timesteps: batch.map(\.timestep),
                 labels: batch.map(\.label)))
     }
 
     /// Writes the averaged backbone as the next version, and where training stands.
     mutating func publish(coverage: IngestCore.Coverage) throws -> ModelRegistry.Version {
         let version = try registry.publish(
-            trainer.averaged, imagesSeen: UInt64(trainer.images), lowestCut: coverage.lowestCut ?? run.schedule.timesteps - 1,
+            trainer.averaged, imagesSeen: UInt64(trainer.images),
+            lowestCut: coverage.lowestCut ?? run.schedule.timesteps - 1,
             trainedLabels: coverage.labels)
         published = trainer.images
         try save()

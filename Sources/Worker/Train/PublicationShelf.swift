@@ -37,7 +37,8 @@ struct PublicationShelf {
                 let order = try PublishOrder(WirePayload(decoding: record.payload, as: "stored publication"), run: run)
                 for publication in order.publications { insert(publication, order, record.key.client) }
             } catch {
-                logger.error("a stored publication is not of this run", metadata: ["job": "\(record.key)", "reason": "\(error)"])
+                logger.error(
+                    "a stored publication is not of this run", metadata: ["job": "\(record.key)", "reason": "\(error)"])
             }
         }
         if !records.isEmpty {
@@ -62,7 +63,8 @@ struct PublicationShelf {
             case .duplicate: break
             case .replaced:
                 throw RequestError(
-                    .replaced, "publication \(publication.id.short) is stored with other values: publish under a new id")
+                    .replaced, "publication \(publication.id.short) is stored with other values: publish under a new id"
+                )
             }
         }
         if !news.isEmpty {

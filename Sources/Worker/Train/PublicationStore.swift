@@ -1,5 +1,5 @@
-package import Foundation
 internal import Disk
+package import Foundation
 package import Sodium
 package import Wire
 
@@ -25,7 +25,8 @@ package struct PublicationStore: Sendable {
             try FileManager.default.createDirectory(
                 at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch {
-            throw WorkerError(.badStore, "the publication store \(directory.path) cannot be made: \(error.localizedDescription)")
+            throw WorkerError(
+                .badStore, "the publication store \(directory.path) cannot be made: \(error.localizedDescription)")
         }
     }
 
@@ -46,7 +47,8 @@ package struct PublicationStore: Sendable {
     package func recover() throws(WorkerError) -> (records: [Record], damaged: [String]) {
         let names: [String]
         do { names = try FileManager.default.contentsOfDirectory(atPath: directory.path).sorted() } catch {
-            throw WorkerError(.badStore, "the publication store \(directory.path) cannot be read: \(error.localizedDescription)")
+            throw WorkerError(
+                .badStore, "the publication store \(directory.path) cannot be read: \(error.localizedDescription)")
         }
         var records: [Record] = [], damaged: [String] = []
         for name in names where name.hasSuffix(Self.suffix) {
@@ -59,9 +61,11 @@ package struct PublicationStore: Sendable {
         let ids = name.dropLast(Self.suffix.count).split(separator: "-")
         guard ids.count == 2, let client = [UInt8](hex: ids[0]).flatMap(ClientID.init),
             let job = [UInt8](hex: ids[1]).flatMap(JobID.init),
-            let file = try? Data(contentsOf: directory.appending(path: name)), file.count > XChaCha20Poly1305.nonceLength,
+            let file = try? Data(contentsOf: directory.appending(path: name)),
+            file.count > XChaCha20Poly1305.nonceLength,
             let payload = try? XChaCha20Poly1305.open(
-                Array(file.dropFirst(XChaCha20Poly1305.nonceLength)), nonce: Array(file.prefix(XChaCha20Poly1305.nonceLength)),
+                Array(file.dropFirst(XChaCha20Poly1305.nonceLength)),
+                nonce: Array(file.prefix(XChaCha20Poly1305.nonceLength)),
                 associatedData: Array(name.utf8), key: key)
         else { return nil }
         return Record(key: JobKey(client: client, job: job), payload: payload)

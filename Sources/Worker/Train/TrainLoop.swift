@@ -101,13 +101,15 @@ package struct TrainLoop: Engine {
                 "buckets": .array(
                     buckets.map { bucket in
                         [
-                            "from": .integer(bucket.first), "to": .integer(bucket.last), "loss": .number(bucket.loss ?? .nan),
+                            "from": .integer(bucket.first), "to": .integer(bucket.last),
+                            "loss": .number(bucket.loss ?? .nan),
                             "floor": .number(bucket.floor ?? .nan), "excess": .number(bucket.excess ?? .nan),
                         ]
                     }),
                 "excess": .number(losses.excess ?? .nan),
             ])
         logger.info(
-            "training", metadata: ["images": "\(images)", "loss above floor": "\(String(format: "%.4f", losses.excess ?? .nan))"])
+            "training",
+            metadata: ["images": "\(images)", "loss above floor": "\(String(format: "%.4f", losses.excess ?? .nan))"])
     }
 }
