@@ -45,7 +45,7 @@ package struct TrainingSettings: Sendable {
     package var seed: UInt64
 
     package init(
-        images: Int? = nil, batch: Int = 64, learningRate: Double = 1e-3, publishEvery: Int = 5_000, seed: UInt64 = 0
+        images: Int? = nil, batch: Int = 64, learningRate: Double = 2e-3, publishEvery: Int = 5_000, seed: UInt64 = 0
     ) {
         self.images = images
         self.batch = batch

@@ -9,7 +9,7 @@ struct BaselineCommand: ParsableCommand {
         commandName: "baseline",
         abstract: "Train each client alone, to compare a run with.",
         discussion: """
-            For each client of a run on this machine: a model of its own for the whole chain, trained on its own images for as many CPU
+            For each client of a run on this machine: a model of its own for the whole chain, trained on its own images for as many CPU \
             seconds as the client spent in the run. Held-out images judge; they touch no model. Writes baseline.json.
             """)
 

@@ -14,7 +14,7 @@ struct Model: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Say what a model's folder holds: network, schedule, what it was trained for.",
             discussion: """
-                Takes any folder in diffusers' layout with a UNet2DModel: a backbone from a registry, a head from a client's home, or a
+                Takes any folder in diffusers' layout with a UNet2DModel: a backbone from a registry, a head from a client's home, or a \
                 checkpoint from elsewhere. Everything is read and checked; what does not fit is named.
 
                   collafuse model info --model out/demo/models/v00000008

@@ -7,9 +7,9 @@ struct Publish: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Noise images to the cut and send them to the trainer.",
         discussion: """
-            Each image is masked once and kept by the server, which can train on it for ever (`--policy once`). Publishing again
-            sends the same bytes. With `--policy fresh --epochs n` each image is masked n times: each is one more release, and the
-            ledger adds them up. Epochs that were published before are not published again.
+            Each image is masked once and kept by the server, which can train on it for ever (`--policy once`). Publishing again \
+            sends the same bytes. With `--policy fresh --epochs n` each image is masked n times: each is one more release, and the \
+            ledger adds them up. Epochs that were published before are not published again. \
             Past the owner's limit (--limit-db, set at the first publication) nothing leaves.
 
               collafuse client publish --deployment public --kit nodes/north --broker tcp://broker:7701 --home north \\

@@ -8,7 +8,7 @@ struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Judge a run on one machine: figures, pictures and the page.",
         discussion: """
-            Reads what `collafuse up` left in its folder, every client's images included: no party of a real deployment could. Writes
+            Reads what `collafuse up` left in its folder, every client's images included: no party of a real deployment could. Writes \
             summary.json, metrics.jsonl, samples.safetensors, unseen.safetensors, a grid for each client, and report.html.
             """)
 

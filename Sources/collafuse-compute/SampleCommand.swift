@@ -8,7 +8,7 @@ struct SampleCommand: AsyncParsableCommand {
         commandName: "sample",
         abstract: "Draw images: the workers denoise to the cut, this client's head finishes.",
         discussion: """
-            Labels that the head was trained on are finished under their label. Any other label of the run can be asked for too:
+            Labels that the head was trained on are finished under their label. Any other label of the run can be asked for too: \
             the workers learned it from other clients, and the head finishes such samples without a label.
 
               collafuse client sample … --images digits.safetensors --labels 0,1,2,3 --cut 500 --per-label 50 --out pictures

@@ -7,7 +7,7 @@ struct Train: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Train this client's head on its own images.",
         discussion: """
-            The head denoises the last ζ steps. It is trained here, on images that stay here, and needs no broker to be up.
+            The head denoises the last ζ steps. It is trained here, on images that stay here, and needs no broker to be up. \
             Training that was interrupted goes on; --images counts from the first.
             """)
 
@@ -27,7 +27,7 @@ struct Train: AsyncParsableCommand {
     var batch = 64
 
     @Option(name: .long, help: ArgumentHelp("AdamW's step size.", valueName: "η"))
-    var learningRate = 1e-3
+    var learningRate = 2e-3
 
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1

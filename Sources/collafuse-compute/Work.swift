@@ -20,7 +20,7 @@ struct Work: AsyncParsableCommand {
               collafuse worker --role denoise --deployment public --kit nodes/denoiser-1 --broker tcp://broker:7702 \\
                   --registry models
 
-            The trainer writes numbered backbones into the registry folder; denoising workers take the newest from there.
+            The trainer writes numbered backbones into the registry folder; denoising workers take the newest from there. \
             SIGTERM ends a worker cleanly: what it has not finished goes to another.
             """)
 
@@ -48,7 +48,7 @@ struct Work: AsyncParsableCommand {
     var batch = 64
 
     @Option(name: .long, help: ArgumentHelp("train: AdamW's step size.", valueName: "η"))
-    var learningRate = 1e-3
+    var learningRate = 2e-3
 
     @Option(name: .long, help: ArgumentHelp("train: write a version after every so many images.", valueName: "n"))
     var publishEvery = 5_000

@@ -7,7 +7,7 @@ struct CollaFuse: AsyncParsableCommand {
         commandName: "collafuse",
         abstract: "Collaborative diffusion: one shared model from images that nobody shows.",
         discussion: """
-            Several parties hold images they may not share. Workers denoise from noise down to a timestep, the cut, with a shared
+            Several parties hold images they may not share. Workers denoise from noise down to a timestep, the cut, with a shared \
             backbone; each party denoises from there with a head of its own. Only images noised to the cut leave a party.
 
             To see all of it on this machine:  collafuse up topology/quickstart.yaml

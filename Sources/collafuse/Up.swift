@@ -9,7 +9,7 @@ struct Up: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Start every node of a topology on this machine, each as its own process.",
         discussion: """
-            Makes keys on the spot, starts the broker, the workers and the clients, restarts what crashes, and ends when every
+            Makes keys on the spot, starts the broker, the workers and the clients, restarts what crashes, and ends when every \
             client has done what the topology says. Ctrl-C stops all of it.
 
               collafuse up topology/quickstart.yaml
