@@ -43,13 +43,13 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
                 "broker: /bin/cf broker --deployment /out/keys/public --kit /kits/broker --clients tcp://127.0.0.1:*"
                     + " --workers tcp://127.0.0.1:* --announce /out/endpoints.json --metrics /out/metrics/broker.jsonl",
                 "trainer: \(environment(2)) /bin/cc worker --role train --registry /out/models \(common("trainer", "workers"))"
-                    + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.001 --threads 2",
+                    + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.002 --threads 2",
                 "denoiser: \(environment(1)) /bin/cc worker --role denoise --registry /out/models"
                     + " \(common("denoiser", "workers")) --threads 1",
                 "a: \(environment(1)) /bin/cc client publish \(common("a", "clients")) --home /out/clients/a"
                     + " --images /t/pictures --labels 1 --cut 40 --policy once",
                 "a: \(environment(1)) /bin/cc client train \(common("a", "clients")) --home /out/clients/a"
-                    + " --images /t/pictures --labels 1 --cut 40 --for 300 --batch 64 --learning-rate 0.001 --threads 1",
+                    + " --images /t/pictures --labels 1 --cut 40 --for 300 --batch 64 --learning-rate 0.002 --threads 1",
                 "a: \(environment(1)) /bin/cc client sample \(common("a", "clients")) --home /out/clients/a"
                     + " --images /t/pictures --labels 1 --cut 40 --per-label 5 --unseen-per-label 0 --steps 20 --sampler ddim"
                     + " --guidance 1.0 --wait-for-images 700 --out /out/samples/a --threads 1",
