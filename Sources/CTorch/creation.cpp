@@ -27,7 +27,8 @@ at::Tensor from_bytes(const void *bytes, int64_t count, int32_t dtype, at::IntAr
 
 void copy_out(const at::Tensor &tensor, void *bytes, int64_t count) {
   auto plain = tensor.detach().to(at::kCPU).contiguous();
-  TORCH_CHECK(static_cast<int64_t>(plain.nbytes()) == count, "room for ", count, " bytes, the tensor has ", plain.nbytes());
+  TORCH_CHECK(static_cast<int64_t>(plain.nbytes()) == count, "room for ", count, " bytes, the tensor has ",
+              plain.nbytes());
   if (count > 0) std::memcpy(bytes, plain.const_data_ptr(), static_cast<size_t>(count));
 }
 
@@ -35,7 +36,8 @@ void copy_out(const at::Tensor &tensor, void *bytes, int64_t count) {
 
 extern "C" {
 
-ct_status ct_from_bytes(const void *bytes, int64_t count, int32_t dtype, const int64_t *shape, int32_t rank, ct_device where, ct_tensor *out) {
+ct_status ct_from_bytes(const void *bytes, int64_t count, int32_t dtype, const int64_t *shape, int32_t rank,
+                        ct_device where, ct_tensor *out) {
   CT_MAKE(from_bytes(bytes, count, dtype, ints(shape, rank), where))
 }
 
@@ -51,7 +53,9 @@ ct_status ct_arange(double start, double end, double step, int32_t dtype, ct_dev
   CT_MAKE(at::arange(start, end, step, options(dtype, where)))
 }
 
-ct_status ct_eye(int64_t n, int32_t dtype, ct_device where, ct_tensor *out) { CT_MAKE(at::eye(n, options(dtype, where))) }
+ct_status ct_eye(int64_t n, int32_t dtype, ct_device where, ct_tensor *out) {
+  CT_MAKE(at::eye(n, options(dtype, where)))
+}
 
 ct_status ct_copy_out(ct_tensor a, void *bytes, int64_t count) { CT_RUN(copy_out(get(a), bytes, count)) }
 
@@ -59,7 +63,9 @@ ct_status ct_rank(ct_tensor a, int32_t *out) { CT_RUN(*out = static_cast<int32_t
 
 ct_status ct_shape(ct_tensor a, int64_t *out) { CT_RUN(auto s = get(a).sizes(); std::copy(s.begin(), s.end(), out)) }
 
-ct_status ct_strides(ct_tensor a, int64_t *out) { CT_RUN(auto s = get(a).strides(); std::copy(s.begin(), s.end(), out)) }
+ct_status ct_strides(ct_tensor a, int64_t *out) {
+  CT_RUN(auto s = get(a).strides(); std::copy(s.begin(), s.end(), out))
+}
 
 ct_status ct_dtype(ct_tensor a, int32_t *out) { CT_RUN(*out = dtype_code(get(a).scalar_type())) }
 
@@ -67,7 +73,9 @@ ct_status ct_device_of(ct_tensor a, ct_device *out) {
   CT_RUN(auto d = get(a).device(); *out = {d.is_cuda() ? CT_CUDA : CT_CPU, d.has_index() ? d.index() : 0})
 }
 
-ct_status ct_is_contiguous(ct_tensor a, int32_t format, bool *out) { CT_RUN(*out = get(a).is_contiguous(memory_format(format))) }
+ct_status ct_is_contiguous(ct_tensor a, int32_t format, bool *out) {
+  CT_RUN(*out = get(a).is_contiguous(memory_format(format)))
+}
 
 ct_status ct_item(ct_tensor a, double *out) { CT_RUN(*out = get(a).item().toDouble()) }
 
@@ -77,7 +85,9 @@ ct_status ct_to_dtype(ct_tensor a, int32_t dtype, ct_tensor *out) { CT_MAKE(get(
 
 ct_status ct_to_device(ct_tensor a, ct_device where, ct_tensor *out) { CT_MAKE(get(a).to(device(where))) }
 
-ct_status ct_to_format(ct_tensor a, int32_t format, ct_tensor *out) { CT_MAKE(get(a).contiguous(memory_format(format))) }
+ct_status ct_to_format(ct_tensor a, int32_t format, ct_tensor *out) {
+  CT_MAKE(get(a).contiguous(memory_format(format)))
+}
 
 ct_status ct_clone(ct_tensor a, ct_tensor *out) { CT_MAKE(get(a).clone()) }
 

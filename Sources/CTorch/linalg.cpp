@@ -24,7 +24,8 @@ ct_status ct_eigh(ct_tensor a, ct_tensor *values, ct_tensor *vectors) {
 
 ct_status ct_svd(ct_tensor a, ct_tensor *u, ct_tensor *s, ct_tensor *vh) {
   *u = *s = *vh = nullptr;
-  CT_RUN(auto [left, values, right] = at::linalg_svd(get(a), false); *u = wrap(left); *s = wrap(values); *vh = wrap(right))
+  CT_RUN(auto [left, values, right] = at::linalg_svd(get(a), false); *u = wrap(left); *s = wrap(values);
+         *vh = wrap(right))
 }
 
 }  // extern "C"

@@ -21,19 +21,25 @@ ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, ct_t
   CT_MAKE(at::linear(get(x), get(weight), optional(optional_bias)))
 }
 
-ct_status ct_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, int64_t stride, int64_t padding, int64_t dilation, int64_t groups, ct_tensor *out) {
-  CT_MAKE(at::conv2d(get(x), get(weight), optional(optional_bias), {stride, stride}, {padding, padding}, {dilation, dilation}, groups))
+ct_status ct_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, int64_t stride, int64_t padding,
+                    int64_t dilation, int64_t groups, ct_tensor *out) {
+  CT_MAKE(at::conv2d(get(x), get(weight), optional(optional_bias), {stride, stride}, {padding, padding},
+                     {dilation, dilation}, groups))
 }
 
-ct_status ct_group_norm(ct_tensor x, int64_t groups, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon, ct_tensor *out) {
+ct_status ct_group_norm(ct_tensor x, int64_t groups, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon,
+                        ct_tensor *out) {
   CT_MAKE(at::group_norm(get(x), groups, optional(optional_weight), optional(optional_bias), epsilon))
 }
 
-ct_status ct_layer_norm(ct_tensor x, const int64_t *shape, int32_t rank, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon, ct_tensor *out) {
+ct_status ct_layer_norm(ct_tensor x, const int64_t *shape, int32_t rank, ct_tensor optional_weight,
+                        ct_tensor optional_bias, double epsilon, ct_tensor *out) {
   CT_MAKE(at::layer_norm(get(x), ints(shape, rank), optional(optional_weight), optional(optional_bias), epsilon))
 }
 
-ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out) { CT_MAKE(at::embedding(get(weight), get(indices))) }
+ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out) {
+  CT_MAKE(at::embedding(get(weight), get(indices)))
+}
 
 ct_status ct_upsample_nearest2d(ct_tensor x, int64_t height, int64_t width, ct_tensor *out) {
   CT_MAKE(at::upsample_nearest2d(get(x), at::IntArrayRef({height, width})))
@@ -48,8 +54,8 @@ ct_status ct_max_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t pad
 }
 
 ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out) {
-  CT_MAKE(at::scaled_dot_product_attention(
-      get(query), get(key), get(value), {}, 0.0, false, scale > 0 ? std::optional<double>(scale) : std::nullopt))
+  CT_MAKE(at::scaled_dot_product_attention(get(query), get(key), get(value), {}, 0.0, false,
+                                           scale > 0 ? std::optional<double>(scale) : std::nullopt))
 }
 
 ct_status ct_mse_loss(ct_tensor a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::mse_loss(get(a), get(b))) }

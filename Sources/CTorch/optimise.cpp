@@ -8,6 +8,8 @@
 #include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 
+#include <cmath>
+
 #include "support.hpp"
 
 using namespace ctorch;
@@ -24,7 +26,8 @@ Tensors gradients(const ct_tensor *parameters, int32_t count) {
   return result;
 }
 
-void adamw(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor *second, const ct_tensor *steps, int32_t count, ct_adamw o) {
+void adamw(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor *second, const ct_tensor *steps,
+           int32_t count, ct_adamw o) {
   c10::NoGradGuard guard;
   Tensors values, slopes, means, squares, counts;
   for (int32_t i = 0; i < count; ++i) {
@@ -38,7 +41,8 @@ void adamw(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor 
   }
   if (values.empty()) return;
   at::_foreach_add_(counts, 1);
-  at::_fused_adamw_(values, slopes, means, squares, {}, counts, o.learning_rate, o.beta1, o.beta2, o.weight_decay, o.epsilon, false, false);
+  at::_fused_adamw_(values, slopes, means, squares, {}, counts, o.learning_rate, o.beta1, o.beta2, o.weight_decay,
+                    o.epsilon, false, false);
 }
 
 double clip(const ct_tensor *parameters, int32_t count, double limit) {
@@ -46,9 +50,9 @@ double clip(const ct_tensor *parameters, int32_t count, double limit) {
   auto slopes = gradients(parameters, count);
   if (slopes.empty()) return 0;
   auto norm = at::linalg_vector_norm(at::stack(at::_foreach_norm(slopes))).item().toDouble();
-  // PyTorch's formula, its 1e-6 included. A norm that is not finite leaves the gradients as they are: the caller looks at it.
+  // PyTorch's formula, its 1e-6 included. Where the norm is not finite the gradients stay: the caller looks at it.
   auto factor = limit / (norm + 1e-6);
-  if (factor < 1) at::_foreach_mul_(slopes, at::Scalar(factor));
+  if (std::isfinite(norm) && factor < 1) at::_foreach_mul_(slopes, at::Scalar(factor));
   return norm;
 }
 
@@ -56,7 +60,8 @@ double clip(const ct_tensor *parameters, int32_t count, double limit) {
 
 extern "C" {
 
-ct_status ct_adamw_step(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor *second, const ct_tensor *steps, int32_t count, ct_adamw options) {
+ct_status ct_adamw_step(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor *second,
+                        const ct_tensor *steps, int32_t count, ct_adamw options) {
   CT_RUN(adamw(parameters, first, second, steps, count, options))
 }
 
@@ -65,7 +70,8 @@ ct_status ct_clip_gradients(const ct_tensor *parameters, int32_t count, double l
 }
 
 ct_status ct_ema_update(const ct_tensor *averages, const ct_tensor *parameters, int32_t count, double decay) {
-  CT_RUN(c10::NoGradGuard guard; at::_foreach_lerp_(list(averages, count), list(parameters, count), at::Scalar(1 - decay)))
+  CT_RUN(c10::NoGradGuard guard;
+         at::_foreach_lerp_(list(averages, count), list(parameters, count), at::Scalar(1 - decay)))
 }
 
 }  // extern "C"

@@ -63,7 +63,9 @@ ct_status ct_mul_scalar(ct_tensor a, double b, ct_tensor *out) { CT_MAKE(at::mul
 ct_status ct_div_scalar(ct_tensor a, double b, ct_tensor *out) { CT_MAKE(at::div(get(a), scalar(get(a), b))) }
 ct_status ct_scalar_sub(double a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::rsub(get(b), scalar(get(b), a))) }
 ct_status ct_scalar_div(double a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::mul(at::reciprocal(get(b)), a)) }
-ct_status ct_pow_scalar(ct_tensor a, double exponent, ct_tensor *out) { CT_MAKE(at::pow(get(a), scalar(get(a), exponent))) }
+ct_status ct_pow_scalar(ct_tensor a, double exponent, ct_tensor *out) {
+  CT_MAKE(at::pow(get(a), scalar(get(a), exponent)))
+}
 ct_status ct_maximum(ct_tensor a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::maximum(get(a), get(b))) }
 ct_status ct_minimum(ct_tensor a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::minimum(get(a), get(b))) }
 ct_status ct_lerp(ct_tensor a, ct_tensor b, double weight, ct_tensor *out) { CT_MAKE(at::lerp(get(a), get(b), weight)) }
@@ -81,16 +83,26 @@ ct_status ct_tanh(ct_tensor a, ct_tensor *out) { CT_MAKE(at::tanh(get(a))) }
 ct_status ct_sigmoid(ct_tensor a, ct_tensor *out) { CT_MAKE(at::sigmoid(get(a))) }
 ct_status ct_silu(ct_tensor a, ct_tensor *out) { CT_MAKE(at::silu(get(a))) }
 ct_status ct_relu(ct_tensor a, ct_tensor *out) { CT_MAKE(at::relu(get(a))) }
-ct_status ct_gelu(ct_tensor a, bool tanh_approximation, ct_tensor *out) { CT_MAKE(at::gelu(get(a), tanh_approximation ? "tanh" : "none")) }
+ct_status ct_gelu(ct_tensor a, bool tanh_approximation, ct_tensor *out) {
+  CT_MAKE(at::gelu(get(a), tanh_approximation ? "tanh" : "none"))
+}
 ct_status ct_round(ct_tensor a, ct_tensor *out) { CT_MAKE(at::round(get(a))) }
-ct_status ct_clamp(ct_tensor a, double low, double high, ct_tensor *out) { CT_MAKE(at::clamp(get(a), scalar(get(a), low), scalar(get(a), high))) }
+ct_status ct_clamp(ct_tensor a, double low, double high, ct_tensor *out) {
+  CT_MAKE(at::clamp(get(a), scalar(get(a), low), scalar(get(a), high)))
+}
 
 ct_status ct_isnan(ct_tensor a, ct_tensor *out) { CT_MAKE(at::isnan(get(a))) }
 ct_status ct_all_finite(ct_tensor a, bool *out) { CT_RUN(*out = at::isfinite(get(a)).all().item().toBool()) }
-ct_status ct_compare(ct_tensor a, ct_tensor b, int32_t relation, ct_tensor *out) { CT_MAKE(compare(get(a), get(b), relation)) }
-ct_status ct_compare_scalar(ct_tensor a, double b, int32_t relation, ct_tensor *out) { CT_MAKE(compare(get(a), scalar(get(a), b), relation)) }
+ct_status ct_compare(ct_tensor a, ct_tensor b, int32_t relation, ct_tensor *out) {
+  CT_MAKE(compare(get(a), get(b), relation))
+}
+ct_status ct_compare_scalar(ct_tensor a, double b, int32_t relation, ct_tensor *out) {
+  CT_MAKE(compare(get(a), scalar(get(a), b), relation))
+}
 ct_status ct_logical_not(ct_tensor a, ct_tensor *out) { CT_MAKE(at::logical_not(get(a))) }
-ct_status ct_where(ct_tensor condition, ct_tensor a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::where(get(condition), get(a), get(b))) }
+ct_status ct_where(ct_tensor condition, ct_tensor a, ct_tensor b, ct_tensor *out) {
+  CT_MAKE(at::where(get(condition), get(a), get(b)))
+}
 ct_status ct_masked_fill(ct_tensor a, ct_tensor mask, double value, ct_tensor *out) {
   CT_MAKE(at::masked_fill(get(a), get(mask), scalar(get(a), value)))
 }

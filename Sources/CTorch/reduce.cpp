@@ -17,7 +17,8 @@ using namespace ctorch;
 
 namespace {
 
-/// An empty list means all dimensions to `sum` and `mean`, but not to every reduction; this says it the one way all accept.
+/// An empty list means all dimensions to `sum` and `mean`, but not to every reduction; this says it the one way all
+/// accept.
 at::OptionalIntArrayRef over(const int64_t *dims, int32_t rank) {
   return rank == 0 ? at::OptionalIntArrayRef(std::nullopt) : at::OptionalIntArrayRef(ints(dims, rank));
 }
@@ -26,13 +27,21 @@ at::OptionalIntArrayRef over(const int64_t *dims, int32_t rank) {
 
 extern "C" {
 
-ct_status ct_sum(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) { CT_MAKE(at::sum(get(a), over(dims, rank), keep)) }
-ct_status ct_mean(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) { CT_MAKE(at::mean(get(a), over(dims, rank), keep)) }
+ct_status ct_sum(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) {
+  CT_MAKE(at::sum(get(a), over(dims, rank), keep))
+}
+ct_status ct_mean(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) {
+  CT_MAKE(at::mean(get(a), over(dims, rank), keep))
+}
 ct_status ct_var(ct_tensor a, const int64_t *dims, int32_t rank, double correction, bool keep, ct_tensor *out) {
   CT_MAKE(at::var(get(a), over(dims, rank), std::optional<at::Scalar>(correction), keep))
 }
-ct_status ct_amin(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) { CT_MAKE(at::amin(get(a), ints(dims, rank), keep)) }
-ct_status ct_amax(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) { CT_MAKE(at::amax(get(a), ints(dims, rank), keep)) }
+ct_status ct_amin(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) {
+  CT_MAKE(at::amin(get(a), ints(dims, rank), keep))
+}
+ct_status ct_amax(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) {
+  CT_MAKE(at::amax(get(a), ints(dims, rank), keep))
+}
 ct_status ct_norm(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_tensor *out) {
   CT_MAKE(at::linalg_vector_norm(get(a), 2, over(dims, rank), keep))
 }

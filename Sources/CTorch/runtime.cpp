@@ -80,7 +80,8 @@ int32_t dtype_code(at::ScalarType type) {
 }
 
 at::Device device(ct_device device) {
-  return device.kind == CT_CUDA ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index)) : at::Device(at::kCPU);
+  return device.kind == CT_CUDA ? at::Device(at::kCUDA, static_cast<c10::DeviceIndex>(device.index))
+                                : at::Device(at::kCPU);
 }
 
 at::MemoryFormat memory_format(int32_t format) {
@@ -101,7 +102,9 @@ int64_t ct_balance(void) { return balance; }
 
 const char *ct_version(void) { return TORCH_VERSION; }
 
-ct_status ct_set_threads(int32_t count) { CT_RUN(TORCH_CHECK(count > 0, "at least one thread"); at::set_num_threads(count)) }
+ct_status ct_set_threads(int32_t count) {
+  CT_RUN(TORCH_CHECK(count > 0, "at least one thread"); at::set_num_threads(count))
+}
 
 ct_status ct_threads(int32_t *out) { CT_RUN(*out = at::get_num_threads()) }
 

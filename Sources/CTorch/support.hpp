@@ -46,12 +46,15 @@ inline std::vector<at::Tensor> list(const ct_tensor *tensors, int32_t count) {
   return result;
 }
 
-inline at::IntArrayRef ints(const int64_t *values, int32_t count) { return at::IntArrayRef(values, static_cast<size_t>(count)); }
+inline at::IntArrayRef ints(const int64_t *values, int32_t count) {
+  return at::IntArrayRef(values, static_cast<size_t>(count));
+}
 
 /// An integer tensor stays one under a whole number: PyTorch promotes by the scalar's type, and C has only double here.
 inline at::Scalar scalar(const at::Tensor &beside, double value) {
   auto whole = static_cast<double>(static_cast<int64_t>(value)) == value;
-  return !at::isFloatingType(beside.scalar_type()) && whole ? at::Scalar(static_cast<int64_t>(value)) : at::Scalar(value);
+  return !at::isFloatingType(beside.scalar_type()) && whole ? at::Scalar(static_cast<int64_t>(value))
+                                                            : at::Scalar(value);
 }
 
 at::ScalarType scalar_type(int32_t dtype);
@@ -61,22 +64,32 @@ at::MemoryFormat memory_format(int32_t format);
 
 }  // namespace ctorch
 
-#define CT_CATCH                                                                                      \
-  catch (const ctorch::Undefined &e) { return ctorch::fail(CT_UNDEFINED, e.what()); }                 \
-  catch (const c10::Error &e) { return ctorch::fail(ctorch::classify(e), e.what_without_backtrace()); } \
-  catch (const std::bad_alloc &) { return ctorch::fail(CT_OUT_OF_MEMORY, "out of memory"); }          \
-  catch (const std::exception &e) { return ctorch::fail(CT_INTERNAL, e.what()); }                     \
-  catch (...) { return ctorch::fail(CT_INTERNAL, "an exception of unknown type"); }
+#define CT_CATCH                                                          \
+  catch (const ctorch::Undefined &e) {                                    \
+    return ctorch::fail(CT_UNDEFINED, e.what());                          \
+  }                                                                       \
+  catch (const c10::Error &e) {                                           \
+    return ctorch::fail(ctorch::classify(e), e.what_without_backtrace()); \
+  }                                                                       \
+  catch (const std::bad_alloc &) {                                        \
+    return ctorch::fail(CT_OUT_OF_MEMORY, "out of memory");               \
+  }                                                                       \
+  catch (const std::exception &e) {                                       \
+    return ctorch::fail(CT_INTERNAL, e.what());                           \
+  }                                                                       \
+  catch (...) {                                                           \
+    return ctorch::fail(CT_INTERNAL, "an exception of unknown type");     \
+  }
 
 /// Runs statements and answers with a status.
-#define CT_RUN(...)    \
-  try {                \
-    __VA_ARGS__;       \
-    return CT_OK;      \
-  }                    \
+#define CT_RUN(...) \
+  try {             \
+    __VA_ARGS__;    \
+    return CT_OK;   \
+  }                 \
   CT_CATCH
 
 /// Evaluates an expression of type at::Tensor into `*out`.
-#define CT_MAKE(...)                       \
-  *out = nullptr;                          \
+#define CT_MAKE(...) \
+  *out = nullptr;    \
   CT_RUN(*out = ctorch::wrap(__VA_ARGS__))

@@ -5,9 +5,11 @@ package import Torch
 ///
 ///     x_ζ = √ᾱ·x_0 + √(1 − ᾱ)·ε
 ///
-/// Both know ᾱ, which is public. Neither bounds what a better attacker could do: they show what is possible, not what is impossible.
+/// Both know ᾱ, which is public. Neither bounds what a better attacker could do: they show what is possible, not what
+/// is impossible.
 package struct Disclosure: Hashable, Sendable {
-    /// Share of the masked images whose label a classifier reads off, trained on the attacker's own images noised in the same way.
+    /// Share of the masked images whose label a classifier reads off, trained on the attacker's own images noised in
+    /// the same way.
     package let labelAccuracy: Double
     /// What a guess without looking gets right.
     package let labelChance: Double
@@ -34,7 +36,8 @@ package struct Disclosure: Hashable, Sendable {
             candidates: candidates.size(0))
     }
 
-    /// The first attack alone. Cost: training a small classifier, 40 passes over the attacker's images, each with new noise.
+    /// The first attack alone. Cost: training a small classifier, 40 passes over the attacker's images, each with new
+    /// noise.
     package static func labelAccuracy(
         masked: LabelledImages, attacker: LabelledImages, signal: Double, seed: UInt64
     ) throws(EvaluationError) -> Double {
@@ -54,7 +57,8 @@ package struct Disclosure: Hashable, Sendable {
         return classifier.accuracy(on: masked)
     }
 
-    /// The second attack alone: the likelihood of x_ζ given x_0 falls with ‖x_ζ − √ᾱ·x_0‖, so the nearest scaled candidate is the most likely original.
+    /// The second attack alone: the likelihood of x_ζ given x_0 falls with ‖x_ζ − √ᾱ·x_0‖, so the nearest scaled
+    /// candidate is the most likely original.
     package static func reidentification(
         masked: Tensor, originals: [Int], candidates: Tensor, signal: Double
     ) throws(EvaluationError) -> Double {

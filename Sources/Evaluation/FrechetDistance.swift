@@ -6,11 +6,11 @@ package import Torch
 ///
 ///     d² = ‖μ_a − μ_b‖² + tr(Σ_a + Σ_b − 2·(Σ_a·Σ_b)^½)
 ///
-/// It is what FID computes on Inception features. Here the features are pixels or those of a small classifier, and the figures are named
-/// for them, never "FID".
+/// It is what FID computes on Inception features. Here the features are pixels or those of a small classifier, and the
+/// figures are named for them, never "FID".
 ///
-/// The estimate is biased upwards for small sets: compare figures that were made from equally many images only. On the digits, in the units
-/// of `pixels(_:)`, 500 real ones against the 359 held out give about 31.
+/// The estimate is biased upwards for small sets: compare figures that were made from equally many images only. On the
+/// digits, in the units of `pixels(_:)`, 500 real ones against the 359 held out give about 31.
 package struct FrechetSummary {
     /// μ [d]
     package let mean: Tensor
@@ -30,15 +30,16 @@ package struct FrechetSummary {
         covariance = centred.transposed(0, 1).matmul(centred) / Double(count - 1)
     }
 
-    /// Images [N, C, H, W] in [−1, 1] by their pixels, in sixteenths of the value range: the grey levels of the digits as they were published.
+    /// Images [N, C, H, W] in [−1, 1] by their pixels, in sixteenths of the value range: the grey levels of the digits
+    /// as they were published.
     package static func pixels(_ images: Tensor) throws(EvaluationError) -> FrechetSummary {
         try FrechetSummary(features: images.flattened(1) * 8)
     }
 
     /// d², not below 0. Throws `mismatch` for different numbers of features.
     ///
-    /// tr (Σ_a·Σ_b)^½ is the sum of the roots of the eigenvalues of Σ_a^½·Σ_b·Σ_a^½, which is symmetric: no complex root of a product that is not.
-    /// Cost: two eigendecompositions of d × d.
+    /// tr (Σ_a·Σ_b)^½ is the sum of the roots of the eigenvalues of Σ_a^½·Σ_b·Σ_a^½, which is symmetric: no complex
+    /// root of a product that is not. Cost: two eigendecompositions of d × d.
     package func distance(to other: FrechetSummary) throws(EvaluationError) -> Double {
         guard mean.count == other.mean.count else {
             throw EvaluationError(.mismatch, "\(mean.count) features on one side and \(other.mean.count) on the other.")

@@ -4,7 +4,8 @@ package import Torch
 ///
 ///     [conv 3×3 → group norm → relu → pool 2] until the side is at most 4 → linear → relu → linear
 ///
-/// At 8×8 the first block keeps its size, so that there are always two. 43,000 parameters for the digits, trained in seconds to .98.
+/// At 8×8 the first block keeps its size, so that there are always two. 43,000 parameters for the digits, trained in
+/// seconds to .98.
 package struct ImageClassifier: Module {
     /// Width of the penultimate layer.
     package static let featureCount = 64

@@ -1,21 +1,23 @@
 package import Torch
 
-/// Whether samples are copies of training images: their distance to the nearest of those, beside that to the nearest of as many images
-/// of the same kind that the model never saw.
+/// Whether samples are copies of training images: their distance to the nearest of those, beside that to the nearest of
+/// as many images of the same kind that the model never saw.
 ///
-/// A model that has learnt the distribution gives samples that are as near to the one as to the other; one that repeats its training
-/// images gives samples with a distance of about 0 to them.
+/// A model that has learnt the distribution gives samples that are as near to the one as to the other; one that repeats
+/// its training images gives samples with a distance of about 0 to them.
 package struct Memorisation: Hashable, Sendable {
     /// Median over the samples of the Euclidean distance to the nearest training image, in the images' units.
     package let nearestTraining: Double
     /// The same for held-out images.
     package let nearestHeldOut: Double
-    /// Share of the samples that are nearer to a training image than to any held-out one; .5 where nothing is memorised.
+    /// Share of the samples that are nearer to a training image than to any held-out one; .5 where nothing is
+    /// memorised.
     package let shareNearerTraining: Double
     /// How many images there were on each side.
     package let references: Int
 
-    /// All images [N, C, H, W]. The larger of the two sets is cut down to the size of the smaller by the seed, since more images are nearer images.
+    /// All images [N, C, H, W]. The larger of the two sets is cut down to the size of the smaller by the seed, since
+    /// more images are nearer images.
     package init(samples: Tensor, training: Tensor, heldOut: Tensor, seed: UInt64) throws(EvaluationError) {
         let kinds = [samples, training, heldOut].map { Array($0.shape.dropFirst()) }
         guard kinds[0] == kinds[1], kinds[0] == kinds[2], [samples, training, heldOut].allSatisfy({ $0.size(0) > 0 })

@@ -34,8 +34,8 @@ extension SafetensorsArchive {
             guard tensor.begin == end, tensor.end >= tensor.begin, tensor.end <= data.count else {
                 throw SafetensorsError(
                     .badOffsets,
-                    "Tensor \(quoted(tensor.name)) has offsets [\(tensor.begin), \(tensor.end)]; expected to begin at \(end) "
-                        + "and to end within \(data.count) bytes of data.")
+                    "Tensor \(quoted(tensor.name)) has offsets [\(tensor.begin), \(tensor.end)]; expected to begin at "
+                        + "\(end) and to end within \(data.count) bytes of data.")
             }
             let bytes = data[data.startIndex + tensor.begin..<data.startIndex + tensor.end]
             try append(Entry(name: tensor.name, type: tensor.type, shape: tensor.shape, bytes: bytes))

@@ -1,8 +1,8 @@
 package import Foundation
 
 extension SafetensorsArchive {
-    /// The file's bytes. The same tensors and metadata always give the same bytes, whatever the order they were added in:
-    /// tensors are laid out widest element first, then by name, as the format's own library does.
+    /// The file's bytes. The same tensors and metadata always give the same bytes, whatever the order they were added
+    /// in: tensors are laid out widest element first, then by name, as the format's own library does.
     package func encoded() -> Data {
         let ordered = entries.sorted { a, b in
             a.type == b.type ? a.name.utf8.lexicographicallyPrecedes(b.name.utf8) : a.type.rank < b.type.rank
@@ -17,7 +17,8 @@ extension SafetensorsArchive {
             let shape = entry.shape.map(String.init).joined(separator: ",")
             let end = offset + entry.bytes.count
             members.append(
-                "\(json(entry.name)):{\"dtype\":\"\(entry.type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}"
+                "\(json(entry.name)):{\"dtype\":\"\(entry.type.rawValue)\",\"shape\":[\(shape)],"
+                    + "\"data_offsets\":[\(offset),\(end)]}"
             )
             offset = end
         }

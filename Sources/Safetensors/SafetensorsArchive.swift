@@ -19,7 +19,8 @@ package struct SafetensorsArchive: Hashable, Sendable {
         /// Number of elements.
         package var count: Int { bytes.count / type.size }
 
-        /// Throws `sizeMismatch` if the bytes do not fill the shape exactly, or the shape has no size that fits an `Int`.
+        /// Throws `sizeMismatch` if the bytes do not fill the shape exactly, or the shape has no size that fits an
+        /// `Int`.
         package init(name: String, type: ElementType, shape: [Int], bytes: Data) throws(SafetensorsError) {
             guard let size = Self.byteCount(type, shape) else {
                 throw SafetensorsError(
@@ -40,7 +41,8 @@ package struct SafetensorsArchive: Hashable, Sendable {
         /// nil where a dimension is negative or the product overflows.
         static func byteCount(_ type: ElementType, _ shape: [Int]) -> Int? {
             var size = type.size
-            // A zero anywhere makes the product zero, but only after the other factors were multiplied; they must not overflow either.
+            // A zero anywhere makes the product zero, but only after the other factors were multiplied; they must not
+            // overflow either.
             for dimension in shape {
                 let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
                 guard dimension >= 0, !overflow else { return nil }

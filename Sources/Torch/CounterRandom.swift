@@ -1,6 +1,7 @@
 import Foundation
 
-/// Random numbers that depend on what they are for and on nothing else: not on what was drawn before, not on the batch, not on the process.
+/// Random numbers that depend on what they are for and on nothing else: not on what was drawn before, not on the batch,
+/// not on the process.
 ///
 ///     let random = CounterRandom(seed: job.seed)
 ///     let noise = random.normals(192, sample: 7, timestep: 420, purpose: .samplerNoise)
@@ -10,9 +11,11 @@ import Foundation
 ///     key       [ seed low 32 | seed high 32 ]
 ///     counter   [ block | timestep | sample | purpose ]      32 bits each
 ///
-/// Block b gives the numbers 4b … 4b + 3. So two draws share numbers only if seed, sample, timestep and purpose all agree.
+/// Block b gives the numbers 4b … 4b + 3. So two draws share numbers only if seed, sample, timestep and purpose all
+/// agree.
 ///
-/// Not for secrets: whoever knows some of the output can find the seed by search. Masks come from a cryptographic generator.
+/// Not for secrets: whoever knows some of the output can find the seed by search. Masks come from a cryptographic
+/// generator.
 package struct CounterRandom: Hashable, Sendable {
     /// What numbers are drawn for. The raw values are part of what a job's seed means: never reuse one.
     package struct Purpose: RawRepresentable, Hashable, Sendable {
@@ -48,8 +51,8 @@ package struct CounterRandom: Hashable, Sendable {
         }
     }
 
-    /// Standard normals by Box and Muller: from two words, √(−2 ln u₁)·cos 2πu₂ and √(−2 ln u₁)·sin 2πu₂, in Double, rounded once.
-    /// With u₁ ≥ 2⁻³³ none exceeds 6.8 in size.
+    /// Standard normals by Box and Muller: from two words, √(−2 ln u₁)·cos 2πu₂ and √(−2 ln u₁)·sin 2πu₂, in Double,
+    /// rounded once. With u₁ ≥ 2⁻³³ none exceeds 6.8 in size.
     package func normals(_ count: Int, sample: UInt32 = 0, timestep: UInt32 = 0, purpose: Purpose) -> [Float] {
         fill(count, sample, timestep, purpose) { words, out in
             let (a, b) = boxMuller(words.0, words.1)

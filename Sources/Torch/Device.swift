@@ -41,7 +41,8 @@ package enum Runtime {
     /// Version of the libtorch this was compiled against.
     package static var version: String { String(cString: ct_version()) }
 
-    /// Tensors made on this thread minus tensors freed on it: two readings around a piece of work show what it left behind.
+    /// Tensors made on this thread minus tensors freed on it: two readings around a piece of work show what it left
+    /// behind.
     package static var tensorBalance: Int { Int(ct_balance()) }
 
     /// Threads inside one operation. Meant to be set once, at the start of a process.
@@ -57,7 +58,8 @@ package enum Runtime {
         }
     }
 
-    /// Treats the smallest numbers as zero: they cost a CPU a hundred times a normal one. Per thread, so call it at a thread's start.
+    /// Treats the smallest numbers as zero: they cost a CPU a hundred times a normal one. Per thread, so call it at a
+    /// thread's start.
     package static func flushDenormals(_ on: Bool = true) {
         let status = ct_set_flush_denormal(on)
         if status != 0 { TorchError.report(status, "flushDenormals", []) }

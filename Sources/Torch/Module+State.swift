@@ -8,8 +8,10 @@ extension Module {
 
     /// Fills the parameters from a checkpoint, converting to each parameter's own type.
     ///
-    /// Everything is checked before the first parameter changes. Throws `missingKey`, `unexpectedKey`, `wrongShape`, `wrongType`, `notFinite`.
-    /// - Parameter prefix: what the checkpoint writes before this network's keys, for example `ema.`; other keys are then left alone.
+    /// Everything is checked before the first parameter changes. Throws `missingKey`, `unexpectedKey`, `wrongShape`,
+    /// `wrongType`, `notFinite`.
+    /// - Parameter prefix: what the checkpoint writes before this network's keys, for example `ema.`; other keys are
+    ///   then left alone.
     package func load(_ archive: SafetensorsArchive, prefix: String = "") throws(TorchError) {
         let parameters = namedParameters
         var known: Set<String> = []
@@ -22,7 +24,8 @@ extension Module {
         guard extra.isEmpty else {
             throw TorchError(
                 .unexpectedKey,
-                "The checkpoint has \(extra.count) tensors this network does not know: \(extra.prefix(5).joined(separator: ", "))."
+                "The checkpoint has \(extra.count) tensors this network does not know: "
+                    + "\(extra.prefix(5).joined(separator: ", "))."
             )
         }
         withoutGradients {

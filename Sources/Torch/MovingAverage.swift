@@ -8,7 +8,8 @@ import CTorch
 package struct MovingAverage<Network: Module> {
     package enum Decay: Hashable, Sendable {
         case constant(Double)
-        /// 0 at the first update, which copies; then min(limit, k/(9 + k)): a short memory at first, as diffusers' `EMAModel`.
+        /// 0 at the first update, which copies; then min(limit, k/(9 + k)): a short memory at first, as diffusers'
+        /// `EMAModel`.
         case ramped(limit: Double)
 
         /// d for update k, counted from 1.

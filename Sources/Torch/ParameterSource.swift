@@ -3,7 +3,8 @@
 ///     var source = ParameterSource(seed: 1)
 ///     let layer = Linear(64, 10, &source)
 ///
-/// The n-th parameter asked for is drawn with sample number n, so a network's start depends on the seed and its structure alone.
+/// The n-th parameter asked for is drawn with sample number n, so a network's start depends on the seed and its
+/// structure alone.
 package struct ParameterSource {
     private let random: CounterRandom?
     private var drawn: UInt32 = 0

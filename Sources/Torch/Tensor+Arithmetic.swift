@@ -1,6 +1,7 @@
 import CTorch
 
-// Shapes broadcast as in PyTorch: aligned at the last dimension, size 1 stretches. Scalars do not change a tensor's type.
+// Shapes broadcast as in PyTorch: aligned at the last dimension, size 1 stretches. Scalars do not change a tensor's
+// type.
 
 extension Tensor {
     package static func + (a: Tensor, b: Tensor) -> Tensor { make("+", a, b) { ct_add($0, $1, $2) } }
@@ -110,7 +111,8 @@ extension Tensor {
 // MARK: in place
 
 extension Tensor {
-    // For optimisers and running state. libtorch refuses them on a leaf that requires a gradient, unless in `withoutGradients`.
+    // For optimisers and running state. libtorch refuses them on a leaf that requires a gradient, unless in
+    // `withoutGradients`.
 
     /// self += factor · other
     package func add(inPlace other: Tensor, factor: Double = 1) {

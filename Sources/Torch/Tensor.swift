@@ -1,14 +1,16 @@
 import CTorch
 
-/// An n-dimensional array of libtorch, with reference semantics: two variables may name the same tensor, and views share storage.
+/// An n-dimensional array of libtorch, with reference semantics: two variables may name the same tensor, and views
+/// share storage.
 ///
 ///     let x = Tensor([1.0, 2, 3, 4, 5, 6], shape: [2, 3])    // float32 on the CPU; whole numbers alone would be int64
 ///     let y = (x * 2 + 1).sum(1)                             // [9, 33] … a new tensor for each operation
 ///
-/// ARC frees it: storage goes back the moment the last reference is gone. Not `Sendable`, because libtorch promises nothing about two threads
-/// that use one tensor; hand it over with `sending`.
+/// ARC frees it: storage goes back the moment the last reference is gone. Not `Sendable`, because libtorch promises
+/// nothing about two threads that use one tensor; hand it over with `sending`.
 ///
-/// Operations do not throw. A refused one traps with libtorch's message, or is recorded by the `TorchError.catching` it runs in.
+/// Operations do not throw. A refused one traps with libtorch's message, or is recorded by the `TorchError.catching` it
+/// runs in.
 package final class Tensor {
     /// nil: the result of an operation that failed inside `TorchError.catching`.
     let handle: ct_tensor?
@@ -24,7 +26,8 @@ package final class Tensor {
 // MARK: calls
 
 extension Tensor {
-    /// Makes a call that gives a new tensor. The operands are named so that they outlive the call, and for the error message.
+    /// Makes a call that gives a new tensor. The operands are named so that they outlive the call, and for the error
+    /// message.
     @inline(__always)
     static func make(
         _ operation: StaticString, _ a: Tensor, _ call: (ct_tensor?, UnsafeMutablePointer<ct_tensor?>) -> ct_status

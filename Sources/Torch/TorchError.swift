@@ -2,8 +2,8 @@ import CTorch
 
 /// Something libtorch refused, or a checkpoint that does not fit its model.
 ///
-/// How errors travel is decided in `docs/decisions/0002-tensor-errors.md`: a refused operation traps, unless it runs inside
-/// `TorchError.catching`, and foreign data enters through throwing initialisers only.
+/// How errors travel is decided in `docs/decisions/0002-tensor-errors.md`: a refused operation traps, unless it runs
+/// inside `TorchError.catching`, and foreign data enters through throwing initialisers only.
 package struct TorchError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
         /// Shapes, types or arguments that libtorch refuses.
@@ -38,9 +38,9 @@ extension TorchError {
     ///
     ///     let images = try TorchError.catching { network(x, timesteps).floats }
     ///
-    /// Inside, a refused operation gives an *undefined* tensor, further operations on it give undefined tensors too, and
-    /// reading one gives no values and an empty shape. Use `size(_:)`, which gives 0 then, rather than indexing `shape`.
-    /// Scopes nest; each sees the failures since it was entered.
+    /// Inside, a refused operation gives an *undefined* tensor, further operations on it give undefined tensors too,
+    /// and reading one gives no values and an empty shape. Use `size(_:)`, which gives 0 then, rather than indexing
+    /// `shape`. Scopes nest; each sees the failures since it was entered.
     package static func catching<Result>(_ body: () throws -> Result) throws -> Result {
         ct_scope_enter()
         let result = Swift.Result { try body() }

@@ -26,7 +26,8 @@ struct Digits {
 let repository = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-/// ᾱ_t of the cosine schedule with T = 1000 and betas capped at .999, written down apart from the project's own schedule.
+/// ᾱ_t of the cosine schedule with T = 1000 and betas capped at .999, written down apart from the project's own
+/// schedule.
 func cosineSignal(_ t: Int) -> Double {
     func f(_ u: Double) -> Double {
         let angle = (u + 0.008) / 1.008 * Double.pi / 2

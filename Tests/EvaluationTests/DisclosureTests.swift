@@ -4,8 +4,9 @@ import Torch
 @testable import Evaluation
 
 @Suite struct DisclosureTests {
-    /// The design's figures for the cosine schedule: at cut 200 label accuracy .93 and re-identification .99, at 500 .69 and .38. This attacker
-    /// has a better classifier (.98 on clean digits against .95) and so reads .97 and .77; re-identification needs no training and agrees.
+    /// The design's figures for the cosine schedule: at cut 200 label accuracy .93 and re-identification .99, at 500
+    /// .69 and .38. This attacker has a better classifier (.98 on clean digits against .95) and so reads .97 and .77;
+    /// re-identification needs no training and agrees.
     @Test(arguments: [(200, 0.93, 0.99), (500, 0.69, 0.38)])
     func digitsGiveAwayWhatTheDesignSays(_ cut: Int, _ accuracy: Double, _ reidentification: Double) throws {
         let digits = try Digits()

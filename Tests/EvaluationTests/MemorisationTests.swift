@@ -7,7 +7,8 @@ import Torch
     @Test func copiesAreSeen() throws {
         let digits = try Digits()
         let (training, heldOut) = (digits.training.images, digits.heldOut.images)
-        // "Samples" that are training images themselves, hardly changed, against the half of the training set they come from.
+        // "Samples" that are training images themselves, hardly changed, against the half of the training set they come
+        // from.
         let half = training[0..<300]
         let copies = masked(half, signal: 0.9999, seed: 1)
         let copied = try Memorisation(samples: copies, training: half, heldOut: heldOut, seed: 1)

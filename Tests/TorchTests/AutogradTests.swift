@@ -3,7 +3,8 @@ import Testing
 @testable import Torch
 
 @Suite struct AutogradTests {
-    /// The derivative of a small network by central differences, in float64: an independent check of how the layers fit together.
+    /// The derivative of a small network by central differences, in float64: an independent check of how the layers fit
+    /// together.
     @Test func gradientsAgreeWithFiniteDifferences() throws {
         var source = ParameterSource(seed: 3, dtype: .float64)
         let convolution = Conv2d(2, 4, kernel: 3, padding: 1, &source)

@@ -49,7 +49,8 @@ import Testing
         let variance = draws.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(count)
         #expect(abs(mean) < 4 / Double(count).squareRoot())
         #expect(abs(variance - 1) < 4 * (2 / Double(count)).squareRoot())
-        // Kolmogorov–Smirnov: the largest distance between the two distribution functions; 1.95/√n has probability .001.
+        // Kolmogorov–Smirnov: the largest distance between the two distribution functions; 1.95/√n has probability
+        // .001.
         let distance = draws.enumerated().reduce(0) { worst, next in
             let expected = 0.5 * erfc(-next.element / 2.0.squareRoot())
             return max(worst, abs(expected - (Double(next.offset) + 0.5) / Double(count)))

@@ -92,8 +92,11 @@ private struct Pair: Module {
         #expect(pair.first.gradient?.floats == [0.3])
         Gradients.drop(pair.parameters)
         #expect(pair.first.gradient == nil)
-        setGradients(pair, [Tensor([.nan] as [Float]), Tensor([4] as [Float])])
-        #expect(Gradients.clip(pair.parameters, to: 1).isNaN)
-        #expect(pair.second.gradient?.floats == [4])
+        for unhealthy in [Float.nan, .infinity] {
+            Gradients.drop(pair.parameters)
+            setGradients(pair, [Tensor([unhealthy]), Tensor([4] as [Float])])
+            #expect(!Gradients.clip(pair.parameters, to: 1).isFinite)
+            #expect(pair.second.gradient?.floats == [4])
+        }
     }
 }

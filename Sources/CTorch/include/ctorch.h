@@ -2,11 +2,11 @@
 //
 // Rules that every function keeps:
 //   - it returns a `ct_status`; results go through out-pointers, which stay NULL (or untouched) on failure;
-//   - no C++ exception leaves it; the message of the last failure on this thread is `ct_last_error()`, valid until the next call;
+//   - no C++ exception leaves it; `ct_last_error()` is the message of the last failure on this thread, until the next;
 //   - a `ct_tensor` written to an out-pointer is owned by the caller, who gives it back to `ct_free` once;
-//   - a NULL `ct_tensor` as input fails with CT_UNDEFINED, so that a failed result can flow through further calls unharmed;
+//   - a NULL `ct_tensor` as input fails with CT_UNDEFINED, so that a failed result can flow on through further calls;
 //     parameters marked `optional` may be NULL;
-//   - no global state is read or written but what libtorch itself keeps: the thread's gradient mode and the thread counts.
+//   - no global state is touched but what libtorch itself keeps: the thread's gradient mode and the thread counts.
 #pragma once
 
 #include <stdbool.h>
@@ -29,8 +29,16 @@ enum {
 
 // The numbers are this interface's own and not libtorch's, so they survive a change of libtorch.
 enum {
-  CT_FLOAT64 = 0, CT_FLOAT32 = 1, CT_FLOAT16 = 2, CT_BFLOAT16 = 3,
-  CT_INT64 = 4, CT_INT32 = 5, CT_INT16 = 6, CT_INT8 = 7, CT_UINT8 = 8, CT_BOOL = 9,
+  CT_FLOAT64 = 0,
+  CT_FLOAT32 = 1,
+  CT_FLOAT16 = 2,
+  CT_BFLOAT16 = 3,
+  CT_INT64 = 4,
+  CT_INT32 = 5,
+  CT_INT16 = 6,
+  CT_INT8 = 7,
+  CT_UINT8 = 8,
+  CT_BOOL = 9,
 };
 
 enum { CT_CPU = 0, CT_CUDA = 1 };
@@ -61,7 +69,8 @@ void ct_scope_record(ct_status status, const char *message);
 ct_status ct_scope_leave(char *message, int64_t capacity);  // the recorded status; copies its message, NUL-terminated
 
 // ---- creation.cpp: making tensors, looking at them, moving them
-ct_status ct_from_bytes(const void *bytes, int64_t count, int32_t dtype, const int64_t *shape, int32_t rank, ct_device device, ct_tensor *out);
+ct_status ct_from_bytes(const void *bytes, int64_t count, int32_t dtype, const int64_t *shape, int32_t rank,
+                        ct_device device, ct_tensor *out);
 ct_status ct_full(double value, int32_t dtype, const int64_t *shape, int32_t rank, ct_device device, ct_tensor *out);
 ct_status ct_empty(int32_t dtype, const int64_t *shape, int32_t rank, ct_device device, ct_tensor *out);
 ct_status ct_arange(double start, double end, double step, int32_t dtype, ct_device device, ct_tensor *out);
@@ -151,25 +160,32 @@ ct_status ct_select(ct_tensor a, int64_t dim, int64_t index, ct_tensor *out);
 ct_status ct_slice(ct_tensor a, int64_t dim, int64_t start, int64_t end, int64_t step, ct_tensor *out);
 ct_status ct_flip(ct_tensor a, const int64_t *dims, int32_t rank, ct_tensor *out);
 ct_status ct_repeat_interleave(ct_tensor a, int64_t repeats, int64_t dim, ct_tensor *out);
-ct_status ct_pad(ct_tensor a, const int64_t *pad, int32_t count, double value, ct_tensor *out);  // last dimension first, as PyTorch
+// Last dimension first, as PyTorch
+ct_status ct_pad(ct_tensor a, const int64_t *pad, int32_t count, double value, ct_tensor *out);
 ct_status ct_cat(const ct_tensor *tensors, int32_t count, int64_t dim, ct_tensor *out);
 ct_status ct_stack(const ct_tensor *tensors, int32_t count, int64_t dim, ct_tensor *out);
-ct_status ct_split(ct_tensor a, const int64_t *sizes, int32_t count, int64_t dim, ct_tensor *out);  // writes `count` tensors
+// Writes `count` tensors
+ct_status ct_split(ct_tensor a, const int64_t *sizes, int32_t count, int64_t dim, ct_tensor *out);
 ct_status ct_index_select(ct_tensor a, int64_t dim, ct_tensor index, ct_tensor *out);
 ct_status ct_gather(ct_tensor a, int64_t dim, ct_tensor index, ct_tensor *out);
 
 // ---- nn.cpp
 ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, ct_tensor *out);
-ct_status ct_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, int64_t stride, int64_t padding, int64_t dilation, int64_t groups, ct_tensor *out);
-ct_status ct_group_norm(ct_tensor x, int64_t groups, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon, ct_tensor *out);
-ct_status ct_layer_norm(ct_tensor x, const int64_t *shape, int32_t rank, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon, ct_tensor *out);
+ct_status ct_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, int64_t stride, int64_t padding,
+                    int64_t dilation, int64_t groups, ct_tensor *out);
+ct_status ct_group_norm(ct_tensor x, int64_t groups, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon,
+                        ct_tensor *out);
+ct_status ct_layer_norm(ct_tensor x, const int64_t *shape, int32_t rank, ct_tensor optional_weight,
+                        ct_tensor optional_bias, double epsilon, ct_tensor *out);
 ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out);
 ct_status ct_upsample_nearest2d(ct_tensor x, int64_t height, int64_t width, ct_tensor *out);
 ct_status ct_avg_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t padding, ct_tensor *out);
 ct_status ct_max_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t padding, ct_tensor *out);
-ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out);  // scale <= 0: 1/√d
+// Scale <= 0: 1/√d
+ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out);
 ct_status ct_mse_loss(ct_tensor a, ct_tensor b, ct_tensor *out);  // mean over all elements
-ct_status ct_cross_entropy(ct_tensor logits, ct_tensor labels, double label_smoothing, ct_tensor *out);  // mean over the batch
+// Mean over the batch
+ct_status ct_cross_entropy(ct_tensor logits, ct_tensor labels, double label_smoothing, ct_tensor *out);
 
 // ---- linalg.cpp
 ct_status ct_matmul(ct_tensor a, ct_tensor b, ct_tensor *out);
@@ -185,7 +201,8 @@ ct_status ct_gradient(ct_tensor a, ct_tensor *out);  // *out stays NULL where th
 ct_status ct_requires_gradient(ct_tensor a, bool *out);
 ct_status ct_set_requires_gradient(ct_tensor a, bool on);
 ct_status ct_detach(ct_tensor a, ct_tensor *out);
-ct_status ct_replace_data(ct_tensor a, ct_tensor source);  // a keeps its identity and takes the source's storage and type
+// A keeps its identity and takes the source's storage and type
+ct_status ct_replace_data(ct_tensor a, ct_tensor source);
 ct_status ct_drop_gradients(const ct_tensor *tensors, int32_t count);
 
 // ---- optimise.cpp: one call for all parameters, because a small network's step is mostly call overhead
@@ -193,7 +210,8 @@ typedef struct {
   double learning_rate, beta1, beta2, epsilon, weight_decay;
 } ct_adamw;
 // Parameters without a gradient are skipped. `steps` are float32 scalars, counted up here.
-ct_status ct_adamw_step(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor *second, const ct_tensor *steps, int32_t count, ct_adamw options);
+ct_status ct_adamw_step(const ct_tensor *parameters, const ct_tensor *first, const ct_tensor *second,
+                        const ct_tensor *steps, int32_t count, ct_adamw options);
 // Scales all gradients so that their joint Euclidean norm is at most `limit`; writes the norm before that.
 ct_status ct_clip_gradients(const ct_tensor *parameters, int32_t count, double limit, double *norm);
 // average += (1 − decay)·(parameter − average), for all
