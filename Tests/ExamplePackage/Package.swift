@@ -13,7 +13,8 @@ let package = Package(
         .executableTarget(
             name: "example",
             dependencies: [
-                .product(name: "CollaFuseClient", package: "collafuse"), .product(name: "Logging", package: "swift-log"),
+                .product(name: "CollaFuseClient", package: "collafuse"),
+                .product(name: "Logging", package: "swift-log"),
             ])
     ]
 )
