@@ -36,6 +36,7 @@ final class ChildProcess {
         self.pid = pid
         output = pipe.reader
         started = now
+        samplePeak()  // a short one may be gone at the next
     }
 
     deinit { close(output) }
