@@ -24,6 +24,8 @@ demo-baseline: build
 	test -f out/demo/nodes.json || .build/release/collafuse up topology/quickstart.yaml
 	.build/release/collafuse baseline --folder out/demo
 
+# Tests run beside each other: a thread each, or libtorch's threads wait for one another.
+test: export OMP_NUM_THREADS := 1
 test: setup
 	ops/test-setup
 	$(SWIFT) build --build-tests
