@@ -6,7 +6,7 @@ internal import Wire
 extension Deployment {
     /// Everything in the folder, a line each, for people.
     package func summary(at now: UnixTime) -> String {
-        var lines = ["root     \(root.bytes.hex)", "roster   epoch \(roster.epoch), \(roster.clients.count) clients"]
+        var lines = ["root     \(root.text)", "roster   epoch \(roster.epoch), \(roster.clients.count) clients"]
         for client in roster.clients.sorted(by: { $0.name.description < $1.name.description }) {
             let rights = [client.rights.publish ? "publish" : nil, client.rights.denoise ? "denoise" : nil].compactMap(
                 \.self)

@@ -110,5 +110,8 @@ func parse<M: Message>(_ type: M.Type, _ bytes: [UInt8], _ what: String) throws(
 
 extension Ed25519PublicKey {
     /// The first eight hexadecimal digits: enough for people.
-    package var short: String { String(bytes.hex.prefix(8)) }
+    package var short: String { String(text.prefix(8)) }
+
+    /// All of it in hexadecimal digits: what people read out to one another.
+    package var text: String { bytes.hex }
 }
