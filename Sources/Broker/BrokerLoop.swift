@@ -37,7 +37,7 @@ final class BrokerLoop {
         self.inbox = inbox
         self.logger = logger
         let directory = try Directory(
-            folder: settings.deployment, pinned: kit.root, now: Moment.now().wall, logger: logger)
+            folder: settings.deployment, pinned: kit.pinnedRoot(), now: Moment.now().wall, logger: logger)
         guard directory.deployment.brokers.contains(where: { $0.curveKey == kit.curve.publicKey }) else {
             throw BrokerError(
                 .notCertified,

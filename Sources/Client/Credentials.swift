@@ -22,7 +22,7 @@ final class Credentials: Sendable {
                 throw ClientError(
                     .badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a client")
             }
-            let deployment = try Deployment(opening: settings.deployment, pinned: kit.root, now: now)
+            let deployment = try Deployment(opening: settings.deployment, pinned: kit.pinnedRoot(), now: now)
             sealer = JobSealer(signing: signing)
             client = sealer.client
             curve = CurveIdentity(kit.curve)

@@ -109,6 +109,19 @@ package struct NodeKit: Sendable {
         }
     }
 
+    /// The root that this node trusts; a node does not begin to work without one.
+    ///
+    /// - Throws: `.untrusted` when none is pinned yet.
+    package func pinnedRoot() throws(TrustError) -> Ed25519PublicKey {
+        guard let root else {
+            throw TrustError(
+                .untrusted,
+                "the kit of \(name) has pinned no root yet: compare it with what the operator reads out, then "
+                    + "collafuse keys pin DEPLOYMENT --kit KIT --root ROOT")
+        }
+        return root
+    }
+
     /// Pins the operator's root, once people have compared it. A kit that the operator made is pinned already.
     ///
     /// - Throws: `.untrusted` when another root is pinned.

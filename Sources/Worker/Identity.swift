@@ -26,7 +26,7 @@ package struct WorkerIdentity: Sendable {
             throw WorkerError(
                 .badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a worker")
         }
-        let deployment = try Deployment(opening: settings.deployment, pinned: kit.root, now: now)
+        let deployment = try Deployment(opening: settings.deployment, pinned: kit.pinnedRoot(), now: now)
         let role: PoolRole = settings.role == .train ? .train : .denoise
         _ = try deployment.worker(WorkerID(of: signing.publicKey), for: role, at: now)
         guard let bundle = deployment.poolKeys else {

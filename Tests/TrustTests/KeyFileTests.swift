@@ -78,11 +78,12 @@ struct KeyFileTests {
         let scene = try Scene()
         let home = scene.folder.appending(path: "home")
         let kit = try NodeKit.generate(.client, name: NodeName("clinic"), in: home)
-        #expect(kit.root == nil)
+        #expect(code { _ = try kit.pinnedRoot() } == .untrusted)
         let request = try NodeRequest(bytes: Array(Data(contentsOf: home.appending(path: "node.request"))))
         try scene.op.certify(request, now: Scene.now)
         try kit.pin(scene.op.root, in: home)
         let opened = try NodeKit(opening: home)
+        #expect(try opened.pinnedRoot() == scene.op.root)
         let deployment = try Deployment(opening: scene.op.deploymentFolder, pinned: opened.root, now: Scene.now)
         #expect(deployment.roster.clients.map(\.name.description) == ["hospital-a", "clinic"])
         let other = try Ed25519KeyPair.generate().publicKey

@@ -92,7 +92,7 @@ extension Release {
     package func surface(_ payload: WirePayload, of job: JobID) throws(ClientError) {
         _ = try spool.entry(job)
         if try spool.result(job) == nil { try spool.surface(job, payload.encoded) }
-        try Self.settle(job, ledger, spool)
+        _ = try Self.settle(job, ledger, spool)
     }
 
     /// A surfaced result.
@@ -114,11 +114,14 @@ extension Release {
     package func discardResult(of job: JobID) throws(ClientError) { try spool.removeResult(job) }
 
     /// Enters a surfaced receipt in the ledger. Doing it again changes nothing.
-    static func settle(_ job: JobID, _ ledger: Ledger, _ spool: Spool) throws(ClientError) {
+    ///
+    /// - Returns: whether the result is a receipt.
+    static func settle(_ job: JobID, _ ledger: Ledger, _ spool: Spool) throws(ClientError) -> Bool {
         guard let bytes = try spool.result(job), let payload = try? WirePayload(decoding: bytes, as: "result"),
             case .publishReceipt(let receipt) = payload.head
-        else { return }
+        else { return false }
         try ledger.markStored(receipt.publicationID.compactMap { PublicationID($0) })
+        return true
     }
 
     /// A receipt names what was sent, in order, with the hashes of the very bytes.

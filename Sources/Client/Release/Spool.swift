@@ -43,9 +43,9 @@ final class Spool {
                 throw ClientError(.storage, "the folder \(folder.path) cannot be made: \(error.localizedDescription)")
             }
         }
-        for name in try Self.names(folder) + Self.names(results).map({ "../results/\($0)" })
-        where name.split(separator: "/").last?.hasPrefix(".") == true {
-            try remove(folder.appending(path: name).standardizedFileURL)  // left by a crash, never used
+        // Left by a crash, and never used.
+        for place in [folder, results] {
+            for name in try Self.names(place) where name.hasPrefix(".") { try remove(place.appending(path: name)) }
         }
         for name in try Self.names(folder) {
             let entry = try read(folder.appending(path: name))
