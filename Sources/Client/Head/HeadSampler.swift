@@ -84,12 +84,13 @@ struct HeadSampler {
         let state = try ChainState(received: x, at: chunk.labels.map { _ in cut.timestep }, imageShape: shape)
         let timesteps = try TimestepList(from: cut.timestep, to: 0, steps: max(1, request.steps - workerSteps))
         let plans = chunk.labels.enumerated().map { index, label in
-            // A label that the head never saw says nothing to it: such a sample is finished as any image would be.
-            SamplePlan(
-                seed: request.seed, number: chunk.first + UInt32(index),
-                label: known.contains(label) ? label : run.nullLabel,
-                timesteps: timesteps, sampler: request.sampler == .ddpm ? .ddpm : .ddim(),
-                guidance: known.contains(label) ? request.guidance : 1)
+            let isKnown = known.contains(label)
+            // A label that the head never saw says nothing to it: such a sample is finished without one, and without fresh noise,
+            // which the head would turn into what it knows.
+            return SamplePlan(
+                seed: request.seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
+                timesteps: timesteps, sampler: isKnown && request.sampler == .ddpm ? .ddpm : .ddim(),
+                guidance: isKnown ? request.guidance : 1)
         }
         let final = head.sample(from: state, plans).state.x.clamped(-1, 1)
         return chunk.labels.enumerated().map { index, label in
