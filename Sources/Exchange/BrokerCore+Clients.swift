@@ -82,8 +82,8 @@ extension BrokerCore {
     private func refusal(
         of envelope: Envelope, sealedBytes: Int, client: Int
     ) -> (WireCode, String, retryAfter: UInt64)? {
-        let limits = configuration.limits
         let rights = clients[client].rights
+        let limits = configuration.limits.of(rights)
         guard let role = WorkerRole(doing: envelope.kind) else {
             return (.unsupported, "this kind of job is not known here", 0)
         }
@@ -160,7 +160,9 @@ extension BrokerCore {
     private mutating func status(_ query: WireStatusQuery, of client: Int) {
         var status = roleStatus()
         if query.jobID.isEmpty {
-            status.job = clients[client].jobs.values.compactMap { jobs[$0].map(Self.status) }
+            status.job = clients[client].jobs.values.sorted { $0.index < $1.index }.compactMap {
+                jobs[$0].map(Self.status)
+            }
         } else {
             status.job = query.jobID.prefix(4096).map { field in
                 guard let id = JobID(field) else { return WireJobStatus() }

@@ -5,7 +5,7 @@ extension BrokerCore {
         while let timer = timers.take(until: now.uptime) {
             switch timer {
             case .session(let connection): checkSilence(of: connection)
-            case .lease(let handle, let attempt): checkLease(handle, attempt: attempt)
+            case .lease(let handle, let attempt, let due): checkLease(handle, attempt: attempt, due: due)
             case .delayed(let handle):
                 guard case .delayed(let until) = jobs[handle]?.state else { continue }
                 if until <= now.uptime { enqueue(handle, first: true) }

@@ -113,7 +113,7 @@ extension BrokerCore {
         }
         if let reserved = lanes[lane].reserved {
             free(reserved)
-            lanes[lane].offer(reserved)
+            offer(reserved)
         }
     }
 
@@ -179,11 +179,13 @@ extension BrokerCore {
     private mutating func hold(_ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool, charged: UInt64) {
         let deadline = now.uptime + configuration.lease
         _ = jobs.update(handle) { job in
-            job.state = .leased(Lease(worker: worker, fence: fence, deadline: deadline, alone: alone, charged: charged))
+            job.state = .leased(
+                Lease(worker: worker, fence: fence, deadline: deadline, timer: deadline, alone: alone, charged: charged)
+            )
         }
         workers[worker].leases.insert(handle)
         if alone { workers[worker].alone = true }
-        timers.add(.lease(handle, attempt: fence.attempt), due: deadline)
+        setTimer(of: handle, due: deadline)
     }
 
     /// The lease, if there is one, is over: the worker's slot is free and the charge is put right.
@@ -231,11 +233,24 @@ extension BrokerCore {
         workers[worker].iterations = iterations
     }
 
+    private mutating func setTimer(of handle: JobHandle, due: Int64) {
+        let attempt = jobs.update(handle) { job -> UInt32? in
+            guard case .leased(var lease) = job.state else { return nil }
+            lease.timer = due
+            job.state = .leased(lease)
+            return lease.fence.attempt
+        }
+        if let attempt = attempt ?? nil { timers.add(.lease(handle, attempt: attempt, due: due), due: due) }
+    }
+
     /// The lease's timer rang: it is over, or was put off since.
-    mutating func checkLease(_ handle: JobHandle, attempt: UInt32) {
-        guard case .leased(let lease) = jobs[handle]?.state, lease.fence.attempt == attempt else { return }
-        let due = max(lease.deadline, workers[lease.worker].progress + configuration.lease)
-        guard due <= now.uptime else { return timers.add(.lease(handle, attempt: attempt), due: due) }
+    mutating func checkLease(_ handle: JobHandle, attempt: UInt32, due rung: Int64) {
+        guard case .leased(let lease) = jobs[handle]?.state, lease.fence.attempt == attempt, lease.timer == rung else {
+            return
+        }
+        var due = max(lease.deadline, workers[lease.worker].progress + configuration.lease)
+        if let left = workers[lease.worker].leftAt { due = min(due, left + silence) }
+        guard due <= now.uptime else { return setTimer(of: handle, due: due) }
         let worker = lease.worker
         if let job = jobs[handle] { cancel(ref(job.key, lease.fence), .expired, at: worker) }
         lose(handle, .crashed)
@@ -272,23 +287,30 @@ extension BrokerCore {
 
     // MARK: a worker goes
 
-    /// The session is over. The leases run on until their time: the worker may come back and name them.
+    /// The session is over. The leases run on for as long as a peer may be silent: the worker may come back and name them.
     mutating func leave(_ worker: Int) {
         withdraw(worker)
         workers[worker].session = nil
         workers[worker].ready = false
+        workers[worker].leftAt = now.uptime
+        for handle in held(by: worker) {
+            setTimer(of: handle, due: now.uptime + silence)
+        }
     }
 
     /// The worker was silent for too long: it crashed, or might as well have.
     mutating func abandon(_ worker: Int) {
-        for handle in workers[worker].leases { lose(handle, .crashed) }
+        for handle in held(by: worker) { lose(handle, .crashed) }
     }
 
     /// The worker says goodbye: what it still has is handed back.
     mutating func retire(_ worker: Int, on connection: ConnectionID) {
-        for handle in workers[worker].leases { lose(handle, .handedBack) }
+        for handle in held(by: worker) { lose(handle, .handedBack) }
         part(from: connection)
     }
+
+    /// In an order that does not hang on hash seeds, so that a simulated history replays.
+    func held(by worker: Int) -> [JobHandle] { workers[worker].leases.sorted { $0.index < $1.index } }
 
     func ref(_ key: JobKey, _ fence: Fence) -> WireJobRef {
         var ref = WireJobRef()

@@ -24,6 +24,7 @@ extension BrokerCore {
     package mutating func drain(at moment: Moment) -> [BrokerAction] {
         begin(moment)
         draining = true
+        for worker in workers.indices { send(.drain(WireDrain()), to: workers[worker].session) }
         return finish()
     }
 
@@ -31,7 +32,9 @@ extension BrokerCore {
     package mutating func close(at moment: Moment) -> [BrokerAction] {
         begin(moment)
         draining = true
-        for connection in sessions.sessions.keys { dismiss(connection, "the broker is going down") }
+        for connection in sessions.sessions.keys.sorted(by: { $0.number < $1.number }) {
+            dismiss(connection, "the broker is going down")
+        }
         return finish()
     }
 

@@ -62,7 +62,7 @@ extension BrokerCore {
         replaceSession(with: connection, index: index)
         clients[index].session = connection
         renew(rights, of: index)
-        send(.welcome(welcome()), to: connection)
+        send(.welcome(welcome(configuration.limits.of(rights))), to: connection)
         deliver(to: index)
     }
 
@@ -70,8 +70,9 @@ extension BrokerCore {
         let index = place(of: worker)
         replaceSession(with: connection, index: index)
         workers[index].session = connection
+        workers[index].leftAt = nil
         workers[index].allowed = roles
-        send(.welcome(welcome()), to: connection)
+        send(.welcome(welcome(configuration.limits)), to: connection)
     }
 
     private mutating func replaceSession(with connection: ConnectionID, index: Int) {
@@ -80,16 +81,16 @@ extension BrokerCore {
         if let older, older != connection { dismiss(older, "another session of this key was opened") }
     }
 
-    private mutating func welcome() -> WireWelcome {
+    private mutating func welcome(_ limits: Limits) -> WireWelcome {
         var welcome = WireWelcome()
         welcome.sessionID = Data(randomBytes(16))
         welcome.brokerID = Data(broker.bytes)
         welcome.bootEpoch = bootEpoch
         welcome.heartbeatMs = UInt64(configuration.heartbeat / .millisecond)
-        welcome.limits.jobsPerClient = UInt32(clamping: configuration.limits.jobsPerClient)
-        welcome.limits.bytesPerClient = UInt64(configuration.limits.bytesPerClient)
-        welcome.limits.bytesPerJob = UInt64(configuration.limits.bytesPerJob)
-        welcome.limits.resultTtlMs = UInt64(configuration.limits.resultLife)
+        welcome.limits.jobsPerClient = UInt32(clamping: limits.jobsPerClient)
+        welcome.limits.bytesPerClient = UInt64(limits.bytesPerClient)
+        welcome.limits.bytesPerJob = UInt64(limits.bytesPerJob)
+        welcome.limits.resultTtlMs = UInt64(limits.resultLife)
         welcome.credit = configuration.credit
         welcome.keyBundle = Data(configuration.keyBundle)
         welcome.brokerTimeMs = now.wall

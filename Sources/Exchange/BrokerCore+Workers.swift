@@ -78,7 +78,7 @@ extension BrokerCore {
                 cancel(ref, .cancelled, at: worker)
             }
         }
-        for handle in workers[worker].leases.subtracting(kept) { lose(handle, .crashed) }
+        for handle in self.held(by: worker) where !kept.contains(handle) { lose(handle, .crashed) }
     }
 
     // MARK: what it says of a job
@@ -126,18 +126,15 @@ extension BrokerCore {
         }
         if nack.code == .outOfMemory, !lease.alone { _ = jobs.update(handle) { $0.suspect = true } }
         lose(handle, .handedBack)
+        offer(worker)
     }
 
     private mutating func store(_ checkpoint: WireCheckpoint, _ bytes: [UInt8], from worker: Int) {
-        guard let (handle, fence) = find(checkpoint.job), let lease = lease(of: handle, worker, fence) else { return }
+        guard let (handle, fence) = find(checkpoint.job), lease(of: handle, worker, fence) != nil else { return }
         prolong(handle)
         guard bytes.count <= configuration.limits.bytesPerJob, let job = jobs[handle] else { return }
         weigh(handle, bytes: job.bytes - (job.checkpoint?.count ?? 0) + bytes.count)
-        _ = jobs.update(handle) { job in
-            job.checkpoint = bytes
-            job.state = .leased(lease)
-        }
-        prolong(handle)
+        _ = jobs.update(handle) { $0.checkpoint = bytes }
     }
 
     /// Previews are worth something only at once: without a session, or too soon after the last, they are dropped.

@@ -120,7 +120,7 @@ package struct BrokerCore: Sendable {
 
 enum Timer: Sendable {
     case session(ConnectionID)
-    case lease(JobHandle, attempt: UInt32)
+    case lease(JobHandle, attempt: UInt32, due: Int64)
     case delayed(JobHandle)
     case paused(worker: Int)
 }

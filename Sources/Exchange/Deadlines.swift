@@ -1,19 +1,27 @@
-/// A binary heap of deadlines: O(log n) to add and to take.
+/// A binary heap of deadlines: O(log n) to add and to take. Equal deadlines come in the order in which they were added.
 ///
 /// Deadlines are not moved when they are put off: whoever takes one that has come too early adds it again for the later
 /// time. So a session or a lease that is prolonged at every message costs nothing until its old deadline passes.
 struct Deadlines<Element: Sendable>: Sendable {
-    private var heap: [(due: Int64, element: Element)] = []
+    private struct Node {
+        var due: Int64
+        var arrival: UInt64
+        var element: Element
+    }
+
+    private var heap: [Node] = []
+    private var arrivals: UInt64 = 0
 
     var next: Int64? { heap.first?.due }
     var count: Int { heap.count }
 
     mutating func add(_ element: Element, due: Int64) {
         var child = heap.count
-        heap.append((due, element))
+        arrivals += 1
+        heap.append(Node(due: due, arrival: arrivals, element: element))
         while child > 0 {
             let parent = (child - 1) / 2
-            guard heap[child].due < heap[parent].due else { return }
+            guard precedes(heap[child], heap[parent]) else { return }
             heap.swapAt(child, parent)
             child = parent
         }
@@ -30,12 +38,16 @@ struct Deadlines<Element: Sendable>: Sendable {
         return first.element
     }
 
+    private func precedes(_ a: Node, _ b: Node) -> Bool {
+        a.due == b.due ? a.arrival < b.arrival : a.due < b.due
+    }
+
     private mutating func sink(_ start: Int) {
         var parent = start
         while true {
             var least = parent
             for child in (2 * parent + 1)...(2 * parent + 2)
-            where child < heap.count && heap[child].due < heap[least].due {
+            where child < heap.count && precedes(heap[child], heap[least]) {
                 least = child
             }
             if least == parent { return }

@@ -66,6 +66,8 @@ struct Lease: Sendable {
     let fence: Fence
     /// Uptime; put off by progress of this job, and by progress of the worker as a whole (see `WorkerRecord.progress`).
     var deadline: Int64
+    /// Uptime at which its timer rings: others that were set for it earlier do not count.
+    var timer: Int64
     /// The worker runs nothing else meanwhile.
     let alone: Bool
     let charged: UInt64

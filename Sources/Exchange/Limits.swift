@@ -22,6 +22,14 @@ package struct Limits: Hashable, Sendable {
     package var retryAfter: UInt64 = 1_000
 
     package init() {}
+
+    /// These limits with a client's own quota.
+    func of(_ rights: ClientRights) -> Limits {
+        var limits = self
+        if rights.jobs > 0 { limits.jobsPerClient = rights.jobs }
+        if rights.bytes > 0 { limits.bytesPerClient = rights.bytes }
+        return limits
+    }
 }
 
 /// What is kept now, of one client or in all.

@@ -65,12 +65,20 @@ package struct ClientRights: Hashable, Sendable {
     package var priority: Int32
     /// Share of the workers' time among clients of the same priority; 1 is usual.
     package var weight: UInt32
+    /// Jobs and bytes that the broker keeps for it at a time; 0: the broker's default.
+    package var jobs: Int
+    package var bytes: Int
 
-    package init(publish: Bool = true, denoise: Bool = true, priority: Int32 = 0, weight: UInt32 = 1) {
+    package init(
+        publish: Bool = true, denoise: Bool = true, priority: Int32 = 0, weight: UInt32 = 1, jobs: Int = 0,
+        bytes: Int = 0
+    ) {
         self.publish = publish
         self.denoise = denoise
         self.priority = priority
         self.weight = weight
+        self.jobs = jobs
+        self.bytes = bytes
     }
 }
 

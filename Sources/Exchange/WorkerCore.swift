@@ -80,6 +80,13 @@ package struct WorkerCore: LinkMachine {
         case handedBack(WireCode, String, retryAfter: Int64)
     }
 
+    private struct Lease: Sendable {
+        let fence: Fence
+        /// In which they came.
+        let order: UInt64
+        var held = Held.running
+    }
+
     private struct Progress {
         var done: UInt64
         var total: UInt64
@@ -87,7 +94,8 @@ package struct WorkerCore: LinkMachine {
 
     private var offer: Offer
     private var session: LinkSession
-    private var leases: [JobKey: (fence: Fence, held: Held)] = [:]
+    private var leases: [JobKey: Lease] = [:]
+    private var taken: UInt64 = 0
     private var iterations: UInt64 = 0
     private var fresh: [JobKey: Progress] = [:]
     private var lastReport: Int64 = 0
@@ -200,7 +208,7 @@ package struct WorkerCore: LinkMachine {
         out.append(
             .event(.welcomed(broker: broker, bootEpoch: welcome.bootEpoch, keyBundle: Array(welcome.keyBundle))))
         sendReady()
-        for (key, lease) in leases {
+        for (key, lease) in inOrder {
             switch lease.held {
             case .running: break
             case .finished: sendResult(key)
@@ -217,7 +225,7 @@ package struct WorkerCore: LinkMachine {
         ready.poolKeyID = offer.poolKeys.map { Data($0.bytes) }
         ready.runID = Data(offer.run.bytes)
         if let model = offer.model { ready.model = model }
-        ready.held = leases.map { ref($0.key, $0.value.fence) }
+        ready.held = inOrder.map { ref($0.key, $0.value.fence) }
         send(.ready(ready))
         if draining { send(.drain(WireDrain())) }
     }
@@ -236,8 +244,8 @@ package struct WorkerCore: LinkMachine {
         guard session.isOpen else { return }
         if !fresh.isEmpty, now >= nextReport {
             var progress = WireProgress()
-            progress.job = fresh.compactMap { key, steps in
-                guard let lease = leases[key] else { return nil }
+            progress.job = inOrder.compactMap { key, lease in
+                guard let steps = fresh[key] else { return nil }
                 var job = WireJobProgress()
                 job.job = ref(key, lease.fence)
                 job.stepsDone = steps.done
@@ -260,6 +268,8 @@ package struct WorkerCore: LinkMachine {
     }
 
     // MARK: jobs
+
+    private var inOrder: [(key: JobKey, value: Lease)] { leases.sorted { $0.value.order < $1.value.order } }
 
     private func holds(_ key: JobKey, _ fence: Fence) -> Bool {
         guard let lease = leases[key], lease.fence == fence, case .running = lease.held else { return false }
@@ -290,7 +300,8 @@ package struct WorkerCore: LinkMachine {
             out.append(.event(.cancel(key, older.fence, .cancelled)))
             drop(key)
         }
-        leases[key] = (fence, .running)
+        taken += 1
+        leases[key] = Lease(fence: fence, order: taken)
         out.append(
             .event(
                 .job(

@@ -6,6 +6,8 @@ struct WorkerRecord: Sendable {
     /// Those of the certificate.
     var allowed: Set<WorkerRole> = []
     var session: ConnectionID?
+    /// Uptime at which the last session ended; nil: it is here.
+    var leftAt: Int64?
     /// READY came in this session.
     var ready = false
     var roles: Set<WorkerRole> = []

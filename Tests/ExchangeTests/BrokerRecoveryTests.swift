@@ -1,0 +1,120 @@
+import Foundation
+import Testing
+import Wire
+
+@testable import Exchange
+
+/// Starts from what the journal holds.
+@Suite struct BrokerRecoveryTests {
+    @Test func everyStateComesBack() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        for number in 1...5 { bench.submit(number, as: &client) }
+        var worker = bench.worker(1, slots: 2)
+        bench.finish(bench.leased[0].job, as: &worker)
+        let finished = bench.results[0]
+        bench.cancel(identifier(5), as: &client)
+
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        var returned = second.client(1)
+        #expect(second.results == [finished])
+        #expect(second.state(of: identifier(5), as: &returned) == .cancelled)
+        #expect(second.core.snapshot.jobs == 4)
+        #expect(second.core.snapshot.bytes == bench.core.snapshot.bytes)
+        second.acknowledge(finished, as: &returned)
+
+        var third = BrokerBench(epoch: 3, recovered: second.journal)
+        returned = third.client(1)
+        #expect(third.results.isEmpty)
+        #expect(third.state(of: finished, as: &returned) == .acknowledged)
+        #expect(third.core.snapshot.jobs == 3)
+    }
+
+    @Test func aWorkerThatCameThroughTheRestartGoesOn() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        let ref = bench.leased[0].job
+
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        var worker = second.worker(1, held: [ref])
+        #expect(second.leased.isEmpty && second.cancelled.isEmpty)
+        #expect(second.core.snapshot.counters.readopted == 1)
+        second.finish(ref, as: &worker)
+        #expect(second.stored.first?.stale == false)
+        client = second.client(1)
+        #expect(second.results.count == 1)
+    }
+
+    @Test func aResultThatWasReadyBeforeTheRestartIsTaken() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        let ref = bench.leased[0].job
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        var worker = second.worker(1)
+        second.finish(ref, as: &worker)
+        #expect(second.stored.first?.stale == false)
+        client = second.client(1)
+        #expect(second.results.count == 1)
+    }
+
+    @Test func jobsWaitForTheirWorkersAndAreThenLeasedAnewWithoutBlame() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        let stale = bench.leased[0].job
+
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        var other = second.worker(2)
+        #expect(second.leased.isEmpty)
+        second.wait(5 * .second)
+        #expect(second.leased.isEmpty)
+        second.wait(2 * .second)
+        #expect(second.leased.first?.job.fence.attempt == 2)
+        #expect(second.leased.first?.job.fence.bootEpoch == 2)
+        #expect(second.leased.first?.alone == false)
+        let fresh = second.leased[0].job
+        var late = second.worker(1, held: [stale])
+        #expect(second.cancelled.first?.job == stale)
+        second.finish(stale, as: &late)
+        #expect(second.stored.first?.stale == true)
+        second.finish(fresh, as: &other)
+        #expect(second.stored.first?.stale == false)
+    }
+
+    @Test func aFenceOfAnotherBrokerOrEpochIsStale() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        let ref = bench.leased[0].job
+        for change: (inout WireFence) -> Void in [
+            { $0.brokerID = Data(repeating: 5, count: 16) }, { $0.bootEpoch += 5 }, { $0.attempt += 1 },
+        ] {
+            var second = BrokerBench(epoch: 2, recovered: bench.journal)
+            var forged = ref
+            change(&forged.fence)
+            var worker = second.worker(1, held: [forged])
+            #expect(second.cancelled.count == 1)
+            second.finish(forged, as: &worker)
+            #expect(second.stored.first?.stale == true)
+            #expect(!second.has("finished"))
+        }
+        _ = client
+    }
+
+    @Test func expiryGoesOnOverARestart() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, lifetime: 5_000, as: &client)
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        second.now = 6 * .second
+        second.take(second.core.tick(at: second.moment))
+        #expect(second.core.snapshot.jobs == 0)
+        #expect(second.has("ended"))
+    }
+}
