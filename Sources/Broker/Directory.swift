@@ -42,7 +42,8 @@ final class Directory {
                 names[key] = client.name.description
                 let rights = ClientRights(
                     publish: client.rights.publish, denoise: client.rights.denoise,
-                    priority: Int32(clamping: client.priority), weight: client.weight)
+                    priority: Int32(clamping: client.priority), weight: client.weight,
+                    jobs: Int(client.jobQuota), bytes: Int(clamping: client.byteQuota))
                 principals[key] = .client(client.id, rights)
             case .worker(let worker):
                 names[key] = worker.name.description

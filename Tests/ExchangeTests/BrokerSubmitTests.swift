@@ -117,7 +117,7 @@ import Wire
     @Test func bytesAreLimitedPerClientAndInAll() {
         var configuration = Fixture.configuration
         configuration.limits.bytesPerClient = 3000
-        configuration.limits.bytes = 5000
+        configuration.limits.bytes = 6000
         var bench = BrokerBench(configuration)
         var (one, two) = (bench.client(1), bench.client(2))
         let payload = [UInt8](repeating: 0, count: 2000)

@@ -174,7 +174,9 @@ import Testing
                     walked[slot.sample]?.append(slot.to)
                 }
                 if random.chance(0.02),
-                    let victim = groups.keys.filter({ !completed.contains($0) }).min(by: { $0.number < $1.number })
+                    let victim = groups.keys.filter({ !completed.contains($0) && !cancelled.contains($0) }).min(by: {
+                        $0.number < $1.number
+                    })
                 {
                     cancelled.insert(victim)
                     scheduler.cancel(victim)

@@ -56,6 +56,8 @@ struct World {
     var broker: BrokerCore?
     var bootEpoch: UInt64 = 1
     var brokerTick: Int64 = .max
+    /// Of the brokers that were killed.
+    var counters: [BrokerCounters] = []
     var journal = JournalChecker()
     var connections: UInt64 = 0
     var routes: [ConnectionID: Int] = [:]
@@ -201,6 +203,13 @@ struct World {
         schedule(.startLink(link), in: delay(4_000))
     }
 
+    private mutating func killBroker() {
+        if let broker { counters.append(broker.counters) }
+        broker = nil
+        for link in links.indices { links[link].connection = nil }
+        schedule(.startBroker, in: delay(5_000))
+    }
+
     private mutating func injectFault() {
         schedule(.fault, in: 100 * .millisecond)
         for link in links.indices where links[link].isUp {
@@ -211,11 +220,7 @@ struct World {
         for worker in workers.indices where random.chance(faults.hang) {
             workers[worker].hangsUntil = now + delay(15_000)
         }
-        if broker != nil, random.chance(faults.brokerCrash) {
-            broker = nil
-            for link in links.indices { links[link].connection = nil }
-            schedule(.startBroker, in: delay(5_000))
-        }
+        if broker != nil, random.chance(faults.brokerCrash) { killBroker() }
     }
 
     // MARK: the network
@@ -240,12 +245,7 @@ struct World {
         for case .append(let entry) in actions {
             if let violation = journal.append(entry) { failures.append("\(now): \(violation)") }
         }
-        if random.chance(faults.brokerCrash) {
-            broker = nil
-            for link in links.indices { links[link].connection = nil }
-            schedule(.startBroker, in: delay(5_000))
-            return
-        }
+        if random.chance(faults.brokerCrash) { return killBroker() }
         let moment = moment
         var unreachable: [ConnectionID] = []
         for action in actions {
