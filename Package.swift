@@ -108,6 +108,7 @@ let testTargets: [Target] = [
     tests("Disk", ["Disk"]),
     tests("Safetensors", ["Safetensors"]),
     tests("Torch", ["Torch", "Safetensors"]),
+    tests("Observability", ["Observability", logging]),
     tests("ZeroMQ", ["ZeroMQ", "CZeroMQ", "Sodium"]),
     tests("Sodium", ["Sodium"]),
     tests("Images", ["Images", "Safetensors"]),

@@ -17,7 +17,10 @@ package final class DealerLink<Machine: LinkMachine>: Sendable {
     package typealias Deliver = @Sendable (Machine.Event) -> Void
     package typealias Report = @Sendable (LinkReport) -> Void
 
-    private let start: @Sendable (Inbox<LinkRequest<Machine.Command>>) -> Result<Void, ZeroMQError>
+    private typealias Start = @Sendable () -> Result<Void, ZeroMQError>
+
+    /// nil once it runs: what `deliver` holds, often the link itself, is let go when the run ends.
+    private let start: Mutex<Start?>
     private let inbox: Inbox<LinkRequest<Machine.Command>>
     private let name: String
 
@@ -32,8 +35,9 @@ package final class DealerLink<Machine: LinkMachine>: Sendable {
     ) throws(ZeroMQError) {
         guard !brokers.isEmpty else { throw ZeroMQError(.badEndpoint, "no broker is named; name at least one") }
         self.name = name
-        inbox = try Inbox()
-        start = { inbox in
+        let inbox = try Inbox<LinkRequest<Machine.Command>>()
+        self.inbox = inbox
+        start = Mutex {
             let loop = LinkLoop(
                 context: context, brokers: brokers, identity: identity, machine: machine, inbox: inbox,
                 settings: settings, logger: logger, clock: clock, report: report, deliver: deliver)
@@ -52,14 +56,17 @@ package final class DealerLink<Machine: LinkMachine>: Sendable {
         inbox.put(.close)
     }
 
-    /// Runs until the machine closes, `close` is called or the task is cancelled. Call it once.
-    /// - Throws: `ZeroMQError` when an endpoint is not one, or the system has no sockets left.
+    /// Runs until the machine closes, `close` is called or the task is cancelled. A link runs once.
+    /// - Throws: `ZeroMQError` when an endpoint is not one, or the system has no sockets left; `.wrongState` the second time.
     package func run() async throws {
+        let taken = start.withLock { start in
+            defer { start = nil }
+            return start
+        }
+        guard let taken else { throw ZeroMQError(.wrongState, "this link has run before; make another") }
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (end: CheckedContinuation<Void, any Error>) in
-                LoopThread.start(named: name) { [start, inbox] in
-                    end.resume(with: start(inbox).mapError { $0 })
-                }
+                LoopThread.start(named: name) { end.resume(with: taken().mapError { $0 }) }
             }
         } onCancel: {
             close()

@@ -28,10 +28,13 @@ final class LinkConnection {
     }
 
     /// Waits for messages, for room if something waits to be sent, for what the monitor sees and for the wake-up.
-    func wait(timeout: Int, _ wakeUp: WakeUp) throws(ZeroMQError) {
+    /// - Returns: whether there are messages, and whether the monitor saw something. To ask either in vain costs a system
+    ///   call.
+    func wait(timeout: Int, _ wakeUp: WakeUp) throws(ZeroMQError) -> (messages: Bool, reports: Bool) {
         var poll = PollSet(
             readable: [dealer, monitor.socket], writable: outbox.isEmpty ? nil : dealer, wakeUp: wakeUp)
         try poll.wait(timeout: timeout)
+        return (poll.isReadable(0), poll.isReadable(1))
     }
 
     /// - Returns: nil when nothing waits.

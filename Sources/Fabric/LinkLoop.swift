@@ -50,7 +50,7 @@ final class LinkLoop<Machine: LinkMachine> {
     func run() throws(ZeroMQError) {
         while !isOver {
             try openIfDue()
-            try wait()
+            let ready = try wait()
             for request in inbox.takeAll() {
                 switch request {
                 case .command(let command): try carryOut(machine.handle(command, at: clock()))
@@ -58,8 +58,8 @@ final class LinkLoop<Machine: LinkMachine> {
                 }
             }
             try connection?.flush()
-            try receive()
-            try watch()
+            if ready.messages { try receive() }
+            if ready.reports { try watch() }
             if let deadline = machine.nextDeadline, deadline <= clock().uptime {
                 try carryOut(machine.tick(at: clock()))
             }
@@ -75,17 +75,15 @@ final class LinkLoop<Machine: LinkMachine> {
         connection = try LinkConnection(context, broker, identity, settings)
     }
 
-    private func wait() throws(ZeroMQError) {
+    private func wait() throws(ZeroMQError) -> (messages: Bool, reports: Bool) {
         let now = clock().uptime
         let deadlines = [machine.nextDeadline, connection == nil ? openAfter : nil].compactMap { $0 }
         // Rounded up, so that it does not wake a moment early and spin.
         let timeout = deadlines.min().map { Int(max(0, $0 - now + 999_999) / 1_000_000) } ?? -1
-        if let connection {
-            try connection.wait(timeout: timeout, inbox.wakeUp)
-        } else {
-            var poll = PollSet(readable: [], wakeUp: inbox.wakeUp)
-            try poll.wait(timeout: timeout)
-        }
+        if let connection { return try connection.wait(timeout: timeout, inbox.wakeUp) }
+        var poll = PollSet(readable: [], wakeUp: inbox.wakeUp)
+        try poll.wait(timeout: timeout)
+        return (false, false)
     }
 
     /// - Returns: how many messages there were, `batch` at most.
@@ -173,8 +171,7 @@ final class LinkLoop<Machine: LinkMachine> {
         guard let connection, connection.wasConnected else { return }
         let last = clock().uptime + Int64(settings.linger) * 1_000_000
         while try !connection.flush(), clock().uptime < last {
-            inbox.wakeUp.clear()
-            try connection.wait(timeout: 20, inbox.wakeUp)
+            _ = try connection.wait(timeout: 20, inbox.wakeUp)
         }
     }
 

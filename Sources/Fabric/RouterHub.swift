@@ -27,7 +27,9 @@ package final class RouterHub {
 
     private let settings: HubSettings
     private let authenticator: Authenticator
-    private let routers: [Side: Socket]
+    private let routers: [(side: Side, socket: Socket)]
+    /// Which of `routers` may have something to read. To ask in vain costs a system call.
+    private var readable: [Bool] = []
     private let resolve: Resolve
     private let wakeUp: WakeUp
     private let clock: () -> Moment
@@ -51,7 +53,7 @@ package final class RouterHub {
         refusalLog = RateLimitedLog(logger)
         nextSweep = clock().uptime + settings.idleLimit * 1_000_000
         authenticator = try Authenticator(context)
-        var routers: [Side: Socket] = [:]
+        var routers: [(side: Side, socket: Socket)] = []
         var endpoints: [Side: String] = [:]
         for (side, endpoint) in settings.endpoints {
             var options = SocketSettings()
@@ -60,7 +62,7 @@ package final class RouterHub {
             options.security = .server(secret, domain: side == .client ? "clients" : "workers")
             let router = try Socket(context, .router, options)
             endpoints[side] = try router.bind(endpoint)
-            routers[side] = router
+            routers.append((side, router))
         }
         self.routers = routers
         self.endpoints = endpoints
@@ -72,9 +74,11 @@ package final class RouterHub {
         var timeout = min(deadline ?? .max, nextSweep) - now
         if !table.blocked.isEmpty { timeout = min(timeout, settings.retryInterval * 1_000_000) }
         if mayHaveMore || !gone.isEmpty { timeout = 0 }
-        var poll = PollSet(readable: [authenticator.socket] + routers.values, wakeUp: wakeUp)
+        var poll = PollSet(readable: routers.map(\.socket) + [authenticator.socket], wakeUp: wakeUp)
         // Rounded up, so that it does not wake a moment early and spin.
         try poll.wait(timeout: Int((max(0, timeout) + 999_999) / 1_000_000))
+        readable = routers.indices.map(poll.isReadable)
+        guard poll.isReadable(routers.count) else { return }
         for refusal in try authenticator.serve(isKnown: { resolve($0) != nil }) {
             refused += 1
             let key = refusal.key?.description ?? "none"
@@ -92,7 +96,7 @@ package final class RouterHub {
         gone = []
         var messages = 0
         var bytes = 0
-        var open = Array(routers)
+        var open = zip(routers, readable).filter(\.1).map(\.0)
         // By turns, so that neither side can keep the other waiting.
         while !open.isEmpty, messages < settings.roundMessages, bytes < settings.roundBytes {
             for index in open.indices.reversed() {
@@ -154,7 +158,6 @@ package final class RouterHub {
     package func finish() throws(ZeroMQError) {
         let last = clock().uptime + Int64(settings.linger) * 1_000_000
         while !table.blocked.isEmpty, clock().uptime < last {
-            wakeUp.clear()
             var poll = PollSet(readable: [], wakeUp: wakeUp)
             try poll.wait(timeout: Int(settings.retryInterval))
             try retryBlocked()
@@ -163,8 +166,8 @@ package final class RouterHub {
 
     /// - Returns: false when the socket has no room, or the connection is gone.
     private func pass(_ parts: [[UInt8]], to connection: ConnectionTable.Connection) throws(ZeroMQError) -> Bool {
-        guard let router = routers[connection.id.side] else { return false }
-        switch try router.send(parts, to: connection.route) {
+        guard let router = routers.first(where: { $0.side == connection.id.side }) else { return false }
+        switch try router.socket.send(parts, to: connection.route) {
         case .sent:
             traffic[connection.key, default: Traffic()].messagesOut += 1
             traffic[connection.key, default: Traffic()].bytesOut += Outbox.size(of: parts)

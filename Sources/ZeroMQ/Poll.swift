@@ -5,7 +5,8 @@ internal import Glibc
 package struct PollSet {
     private var items: [zmq_pollitem_t] = []
     // Kept so that no handle in `items` outlives its socket.
-    private var sockets: [Socket] = []
+    private let sockets: [Socket]
+    private let wakeUp: WakeUp
 
     /// - Parameters:
     ///   - readable: the sockets to read from, asked for by their index.
@@ -13,6 +14,7 @@ package struct PollSet {
     ///     means "any peer has room" and the loop would spin.
     package init(readable: [Socket], writable: Socket? = nil, wakeUp: WakeUp) {
         sockets = readable
+        self.wakeUp = wakeUp
         for socket in readable {
             let events = socket === writable ? ZMQ_POLLIN | ZMQ_POLLOUT : ZMQ_POLLIN
             items.append(zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(events), revents: 0))
@@ -21,9 +23,12 @@ package struct PollSet {
     }
 
     /// Waits until something can be read or `timeout` milliseconds are over; for ever when it is negative.
-    /// A signal ends the wait early.
+    /// A signal ends the wait early. The wake-up is heard: look at the inbox after every wait.
     package mutating func wait(timeout: Int) throws(ZeroMQError) {
-        guard zmq_poll(&items, Int32(items.count), timeout) < 0 else { return }
+        if zmq_poll(&items, Int32(items.count), timeout) >= 0 {
+            if items[items.count - 1].revents != 0 { wakeUp.clear() }
+            return
+        }
         let errno = zmq_errno()
         guard errno == EINTR else { throw ZeroMQError(errno: errno, doing: "wait for messages") }
         for index in items.indices { items[index].revents = 0 }

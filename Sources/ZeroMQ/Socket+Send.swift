@@ -37,10 +37,7 @@ extension Socket {
 
     /// - Returns: nil when the part was taken.
     private func refusal(of part: [UInt8], more: Bool, first: Bool) throws(ZeroMQError) -> SendOutcome? {
-        guard zmq_msg_init_size(message, part.count) == 0 else { throw .last(doing: "make room for a message") }
-        part.withUnsafeBytes { bytes in
-            if let source = bytes.baseAddress { memcpy(zmq_msg_data(message), source, bytes.count) }
-        }
+        guard fill(with: part) else { throw .last(doing: "make room for a message") }
         let flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0)
         while zmq_msg_send(message, handle, flags) < 0 {
             let errno = zmq_errno()
@@ -53,5 +50,39 @@ extension Socket {
             }
         }
         return nil
+    }
+
+    /// Makes `message` of the bytes: short ones are copied, long ones lent until libzmq has sent them.
+    private func fill(with part: [UInt8]) -> Bool {
+        part.withUnsafeBytes { bytes in
+            guard bytes.count >= Self.lentLength, let source = bytes.baseAddress else {
+                guard zmq_msg_init_size(message, bytes.count) == 0 else { return false }
+                if let source = bytes.baseAddress { memcpy(zmq_msg_data(message), source, bytes.count) }
+                return true
+            }
+            // The elements of a [UInt8] lie in one heap buffer that neither moves nor changes while a second reference to
+            // it exists: whoever writes to the array writes to a copy. `LentBytes` is that reference.
+            let hint = Unmanaged.passRetained(LentBytes(part))
+            let status = zmq_msg_init_data(
+                message, UnsafeMutableRawPointer(mutating: source), bytes.count,
+                { _, hint in
+                    // On whichever thread lets go of the message last.
+                    if let hint { Unmanaged<LentBytes>.fromOpaque(hint).release() }
+                }, hint.toOpaque())
+            if status != 0 { hint.release() }
+            return status == 0
+        }
+    }
+
+    /// Below it a copy costs less than the bookkeeping.
+    private static let lentLength = 8 << 10
+}
+
+/// Keeps the bytes of a message alive for libzmq, which reads them on its own thread.
+private final class LentBytes: Sendable {
+    private let bytes: [UInt8]
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
     }
 }

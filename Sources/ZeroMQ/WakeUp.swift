@@ -28,7 +28,8 @@ package final class WakeUp: Sendable {
         _ = write(writing, &one, 1)
     }
 
-    package func clear() {
+    /// What `PollSet.wait` does for whoever waits with it.
+    func clear() {
         var bytes: UInt64 = 0
         // EAGAIN: nobody signalled.
         while read(descriptor, &bytes, 8) == 8 {}
@@ -53,10 +54,10 @@ package final class Inbox<Item: Sendable>: Sendable {
         if wasEmpty { wakeUp.signal() }
     }
 
-    /// Everything that waits, in order. From the owner's thread.
+    /// Everything that waits, in order. From the owner's thread, after each wait with `wakeUp`: an item that is put
+    /// meanwhile wakes the next one.
     package func takeAll() -> [Item] {
-        wakeUp.clear()
-        return items.withLock { items in
+        items.withLock { items in
             let taken = items
             items = []
             return taken

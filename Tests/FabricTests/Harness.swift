@@ -80,7 +80,6 @@ final class TestHub: Sendable {
                 while shared.owner() == nil { usleep(100) }
                 while let owner = shared.owner(), !owner.over.load(ordering: .relaxed) {
                     try hub.wait(until: Moment.now().uptime + 20_000_000)
-                    wakeUp.clear()
                     for event in try hub.take() {
                         owner.events.withLock { $0.append(event) }
                         for (frames, connection) in answer(event) { try hub.send(frames, to: connection) }

@@ -219,6 +219,28 @@ import ZeroMQ
         #expect(throws: ZeroMQError.self) { try self.link(to: [], as: keys) }
     }
 
+    @Test func aLinkRunsOnceAndLetsGoOfWhatItHeld() async throws {
+        final class Witness: Sendable {}
+        let keys = try directory.addClient()
+        weak var seen: Witness?
+        let link: DealerLink<Parrot>
+        do {
+            let witness = Witness()
+            seen = witness
+            link = try DealerLink(
+                context: Context(), brokers: [BrokerAddress(endpoint: "tcp://127.0.0.1:9", key: keys.key)],
+                identity: keys.identity, machine: Parrot(), logger: quiet, deliver: { _ in _ = witness })
+        }
+        #expect(seen != nil)
+        link.close()
+        try await link.run()
+        // Its thread may take a moment to end.
+        for _ in 0..<1000 where seen != nil { try await Task.sleep(for: .milliseconds(5)) }
+        #expect(seen == nil)
+        let error = await #expect(throws: ZeroMQError.self) { try await link.run() }
+        #expect(error?.code == .wrongState)
+    }
+
     @Test func cancellingTheTaskEndsTheLink() async throws {
         let keys = try directory.addClient()
         let link = try link(to: [BrokerAddress(endpoint: "tcp://127.0.0.1:9", key: keys.key)], as: keys)
