@@ -114,7 +114,7 @@ let testTargets: [Target] = [
     tests("Images", ["Images", "Safetensors"]),
     tests("Topology", ["Topology"]),
     tests("Chain", ["Chain"]),
-    tests("Wire", ["Wire", "Chain"]),
+    tests("Wire", ["Wire", "Chain", protobuf]),
     tests("Trust", ["Trust", "Wire", "Sodium", "Chain"]),
     tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium"]),
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
@@ -124,7 +124,10 @@ let testTargets: [Target] = [
         "Broker", ["Broker", "Chain", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
     tests(
         "Worker",
-        ["Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium"]),
+        [
+            "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
+            protobuf, logging,
+        ]),
     tests(
         "Client",
         [

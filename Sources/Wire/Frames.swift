@@ -50,13 +50,13 @@ package struct Frames: Sendable {
 
 extension WireControl.OneOf_Body {
     /// How many frames may follow the control frame.
-    var attachmentCounts: ClosedRange<Int> {
+    var attachmentCounts: [Int] {
         switch self {
-        case .submit, .workerResult, .result, .preview: 2...2
-        case .reseal: 0...2  // the broker's request has none
-        case .job: 2...3
-        case .checkpoint: 1...1
-        default: 0...0
+        case .submit, .workerResult, .result, .preview: [2]
+        case .reseal: [0, 2]  // the broker's request has none
+        case .job: [2, 3]
+        case .checkpoint: [1]
+        default: [0]
         }
     }
 }

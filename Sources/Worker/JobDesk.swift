@@ -10,8 +10,11 @@ package struct JobDesk: Sendable {
     private let opener: JobOpener
     private let sealer: ResultSealer
     private let secrets: PoolSecrets
+    private let run: RunID
 
-    package init(opener: JobOpener, sealer: ResultSealer, secrets: PoolSecrets) {
+    /// - Parameter run: whose jobs are done here; pool keys serve all runs of a deployment.
+    package init(opener: JobOpener, sealer: ResultSealer, secrets: PoolSecrets, run: RunID) {
+        self.run = run
         self.opener = opener
         self.sealer = sealer
         self.secrets = secrets
@@ -26,7 +29,15 @@ package struct JobDesk: Sendable {
 
     package func open(_ assignment: WorkerCore.Assignment) -> Arrival {
         do throws(SealingError) {
-            return .opened(try opener.open(assignment.sealed, envelope: assignment.envelope, now: .now))
+            let job = try opener.open(assignment.sealed, envelope: assignment.envelope, now: .now)
+            guard job.envelope.run == run else {
+                let wrong = RequestError(
+                    .badRequest,
+                    "this worker serves the run \(run.short), and the job is for \(job.envelope.run.short): send it again"
+                )
+                return .refused(answer(wrong.payload, to: job, fence: assignment.fence, cost: 0))
+            }
+            return .opened(job)
         } catch {
             var failure = WireJobFailure()
             failure.code = error.code == .badSignature ? .badSignature : .badPayload

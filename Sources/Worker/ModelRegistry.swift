@@ -42,11 +42,12 @@ package struct ModelRegistry: Sendable {
     }
 
     /// The newest version whose record can be read; nil: there is none yet.
-    package var newest: Version? {
-        for number in numbers.reversed() {
-            if let record = try? ModelRecord(contentsOf: folder(number)), record.run == "\(run)" {
-                return Version(record)
-            }
+    package var newest: Version? { newest(except: []) }
+
+    /// - Parameter broken: versions that are passed over.
+    package func newest(except broken: Set<UInt64>) -> Version? {
+        for number in numbers.reversed() where !broken.contains(number) {
+            if let record = record(number) { return Version(record) }
         }
         return nil
     }
@@ -61,7 +62,7 @@ package struct ModelRegistry: Sendable {
             model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
     }
 
-    /// Writes the next version and removes those that are too old.
+    /// Writes the next version and removes those of this run that are too old.
     package func publish(
         _ denoiser: Denoiser<UNet>, imagesSeen: UInt64, lowestCut: Int, trainedLabels: Set<Int>
     ) throws -> Version {
@@ -72,11 +73,23 @@ package struct ModelRegistry: Sendable {
         try ModelDirectory(
             network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record
         ).write(to: folder(record.version))
-        for number in numbers.dropLast(Self.kept) { try? FileManager.default.removeItem(at: folder(number)) }
+        for number in numbers.dropLast(Self.kept) where self.record(number) != nil {
+            try? FileManager.default.removeItem(at: folder(number))
+        }
         return Version(record)
     }
 
     private func folder(_ number: UInt64) -> URL { directory.appending(path: String(format: "v%08llu", number)) }
+
+    /// Nil unless it is a whole version of this run under its own number.
+    private func record(_ number: UInt64) -> ModelRecord? {
+        guard let record = try? ModelRecord(contentsOf: folder(number)), record.run == "\(run)",
+            record.version == number
+        else {
+            return nil
+        }
+        return record
+    }
 
     /// Rising.
     private var numbers: [UInt64] {

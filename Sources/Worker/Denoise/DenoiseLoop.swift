@@ -31,6 +31,8 @@ package struct DenoiseLoop: Engine {
         var batch = RunningBatch(
             desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots, send: send)
         while true {
+            // First, so that a job that waits at the start finds the backbone that is there.
+            batch.refreshModel()
             for order in batch.isIdle ? orders.waitAndTakeAll(atMost: 0.5) : orders.takeAll() {
                 switch order {
                 case .job(let assignment): batch.admit(assignment)
@@ -38,7 +40,6 @@ package struct DenoiseLoop: Engine {
                 case .stop: return
                 }
             }
-            batch.refreshModel()
             batch.iterate()
         }
     }

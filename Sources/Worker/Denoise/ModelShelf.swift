@@ -28,15 +28,14 @@ struct ModelShelf {
 
     func denoiser(_ version: UInt64) -> Denoiser<UNet>? { models[version] }
 
-    /// Takes the newest version from the registry if there is a newer one.
+    /// Takes the newest version from the registry if there is a newer one; of one that cannot be read, the next time, the one before.
     ///
     /// - Parameter used: versions that samples still run on.
     /// - Returns: the version, when it has changed.
     mutating func refresh(keeping used: Set<UInt64>) -> Version? {
         guard Date().timeIntervalSince(looked) >= Self.interval else { return nil }
         looked = Date()
-        guard let version = registry.newest, version.number > newest?.number ?? 0, !broken.contains(version.number)
-        else { return nil }
+        guard let version = registry.newest(except: broken), version.number > newest?.number ?? 0 else { return nil }
         do {
             models[version.number] = try registry.load(version, run: run)
         } catch {

@@ -79,10 +79,17 @@ struct RunningBatch {
 
     private mutating func start(_ opened: OpenedJob, _ assignment: WorkerCore.Assignment) throws(RequestError) {
         let order = try DenoiseOrder(opened.payload, run: run)
-        guard let version = shelf.newest else {
+        guard let version = shelf.newest, let denoiser = shelf.denoiser(version.number) else {
             return send(desk.handBack(assignment.key, assignment.fence, .busy, "there is no backbone yet"))
         }
         try order.check(version)
+        // Else a label without a row would fail the pass, and with it everybody's jobs.
+        do throws(DiffusionError) {
+            try denoiser.check(labels: order.labels)
+            try denoiser.check(guidance: order.guidance)
+        } catch {
+            throw RequestError(.badRequest, error.message)
+        }
         let plans = order.plans
         let ticket: StepScheduler.Ticket
         do {

@@ -34,10 +34,7 @@ package struct DenoiseOrder: Sendable {
                 .badRequest, "a denoise job has 1 to \(Self.maximumSamples) samples, not \(request.label.count)")
         }
         for label in request.label where label > run.nullLabel {
-            throw RequestError(
-                .badRequest,
-                "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none"
-            )
+            throw RequestError(label: label, run)
         }
         guard request.guidance >= 0, request.guidance <= Self.maximumGuidance else {
             throw RequestError(

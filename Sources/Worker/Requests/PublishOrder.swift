@@ -28,7 +28,8 @@ package struct PublishOrder: Sendable {
         do { cut = try run.cut(Int(request.cut)) } catch { throw RequestError(.badRequest, error.message) }
         policy = request.policy
         let count = request.publicationID.count
-        guard count > 0, request.label.count == count else {
+        guard count > 0 else { throw RequestError(.badRequest, "a publish job holds at least one image") }
+        guard request.label.count == count else {
             throw RequestError(
                 .badRequest, "there must be a label for each publication: \(count) and \(request.label.count)")
         }
@@ -37,10 +38,7 @@ package struct PublishOrder: Sendable {
         publications.reserveCapacity(count)
         for (index, (id, label)) in zip(request.publicationID, request.label).enumerated() {
             guard label <= run.nullLabel else {
-                throw RequestError(
-                    .badRequest,
-                    "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none"
-                )
+                throw RequestError(label: label, run)
             }
             guard let id = PublicationID(id) else {
                 throw RequestError(.badPayload, "a publication id must have 16 bytes")
@@ -59,16 +57,30 @@ package struct PublishOrder: Sendable {
         _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor
     ) throws(RequestError) -> [Float] {
         let shape = run.image
+        let archive: SafetensorsArchive
+        do { archive = try SafetensorsArchive(decoding: payload.tensors) } catch {
+            throw RequestError(.badPayload, "the images are no safetensors: \(error.message)")
+        }
         let values: [Float]
         do {
-            values = try SafetensorsArchive(decoding: payload.tensors)
-                .floats(name, shape: [count, shape.channels, shape.height, shape.width])
+            values = try archive.floats(name, shape: [count, shape.channels, shape.height, shape.width])
         } catch {
-            throw RequestError(.badRequest, "the images do not fit the run (\(count) of \(shape)): \(error)")
+            throw RequestError(
+                .badRequest, "the run wants `\(name)` with \(count) images of \(shape): \(error.message)")
         }
         guard values.allSatisfy(\.isFinite) else {
             throw RequestError(.badRequest, "the images hold values that are no numbers")
         }
         return values
+    }
+}
+
+extension RequestError {
+    /// A label that the run does not have.
+    init(label: UInt32, _ run: RunDescriptor) {
+        let known =
+            run.labels.isEmpty
+            ? "no labels: send 0" : "the labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none"
+        self.init(.badRequest, "label \(label) is out of range: the run has \(known)")
     }
 }

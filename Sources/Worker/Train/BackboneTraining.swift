@@ -1,9 +1,11 @@
 internal import Chain
 internal import Diffusion
+internal import Disk
 internal import Exchange
 internal import Foundation
 internal import Safetensors
 internal import Torch
+internal import Wire
 
 /// The backbone in training: one step at a time, versions on the way, and where it stands kept over a restart.
 struct BackboneTraining {
@@ -16,6 +18,8 @@ struct BackboneTraining {
     /// Images at the last version.
     private var published = 0
     private let random: CounterRandom
+    /// Fresh publications that this training has used, when it was last saved: `PublicationShelf.used`.
+    private(set) var used: [IngestCore.Key] = []
 
     /// Goes on where training stopped, or begins with parameters drawn from the seed.
     init(run: RunDescriptor, registry: ModelRegistry, state: URL, settings: TrainingSettings) throws {
@@ -36,8 +40,10 @@ struct BackboneTraining {
         losses = LossReport(timesteps: run.schedule.timesteps)
         random = CounterRandom(seed: settings.seed)
         if FileManager.default.fileExists(atPath: checkpoint.path) {
-            try trainer.load(SafetensorsArchive(contentsOf: checkpoint))
-            published = trainer.images
+            let archive = try SafetensorsArchive(contentsOf: checkpoint)
+            try trainer.load(archive)
+            used = try Self.keys(archive)
+            published = min(trainer.images, Int(registry.newest?.imagesSeen ?? 0))
         }
     }
 
@@ -61,19 +67,38 @@ struct BackboneTraining {
     }
 
     /// Writes the averaged backbone as the next version, and where training stands.
-    mutating func publish(coverage: IngestCore.Coverage) throws -> ModelRegistry.Version {
+    mutating func publish(_ shelf: PublicationShelf) throws -> ModelRegistry.Version {
+        let coverage = shelf.coverage
         let version = try registry.publish(
             trainer.averaged, imagesSeen: UInt64(trainer.images),
             lowestCut: coverage.lowestCut ?? run.schedule.timesteps - 1,
             trainedLabels: coverage.labels)
         published = trainer.images
-        try save()
+        try save(shelf)
         return version
     }
 
-    func save() throws {
+    /// In one file: whether a fresh publication is used is a matter of which training it was used in.
+    mutating func save(_ shelf: PublicationShelf) throws {
         guard trainer.steps > 0 else { return }
-        try trainer.state().write(to: checkpoint)
+        used = shelf.used
+        var archive = try trainer.state()
+        let bytes = used.flatMap { $0.client.bytes + $0.publication.bytes }
+        try archive.append(.init(name: Self.usedName, shape: [used.count, 32], uint8s: bytes))
+        try DurableFile.write(archive.encoded(), to: checkpoint)
+    }
+
+    private static let usedName = "fresh.used"
+
+    /// Client id and publication id of each, 16 bytes each.
+    private static func keys(_ archive: SafetensorsArchive) throws -> [IngestCore.Key] {
+        let entry = try archive.entry(usedName)
+        try entry.requireShape([nil, 32])
+        return stride(from: 0, to: entry.bytes.count, by: 32).compactMap { start in
+            let bytes = [UInt8](entry.bytes.dropFirst(start).prefix(32))
+            guard let client = ClientID(bytes[..<16]), let publication = PublicationID(bytes[16...]) else { return nil }
+            return IngestCore.Key(client: client, publication: publication)
+        }
     }
 
     /// Losses since the last report.

@@ -1,4 +1,5 @@
 internal import Chain
+internal import Diffusion
 internal import Exchange
 internal import Foundation
 internal import Logging
@@ -22,9 +23,18 @@ struct PublicationShelf {
     private var index: IngestCore
     /// Masked images one after another; a publication's slot is its place.
     private var values: [Float] = []
+    /// Fresh publications that were trained on, in that order: they are known and never drawn again.
+    private(set) var used: [IngestCore.Key]
+    /// Whether the backbone has a row for "none".
+    private let knowsNone: Bool
 
     /// Takes up what was stored before.
-    init(run: RunDescriptor, store: PublicationStore, logger: Logger) throws(WorkerError) {
+    ///
+    /// - Parameter used: what ``used`` was when training was last saved.
+    init(run: RunDescriptor, store: PublicationStore, used: [IngestCore.Key], logger: Logger) throws {
+        self.used = used
+        knowsNone =
+            try run.labels.isEmpty || UNetConfiguration(json: run.backboneConfig).classEmbeddings != run.labels.count
         self.run = run
         self.store = store
         index = IngestCore(timesteps: run.schedule.timesteps)
@@ -32,10 +42,11 @@ struct PublicationShelf {
         for name in damaged {
             logger.error("a stored publication cannot be opened and is left out", metadata: ["file": "\(name)"])
         }
+        let gone = Set(used)
         for record in records {
             do {
                 let order = try PublishOrder(WirePayload(decoding: record.payload, as: "stored publication"), run: run)
-                for publication in order.publications { insert(publication, order, record.key.client) }
+                for publication in order.publications { insert(publication, order, record.key.client, besides: gone) }
             } catch {
                 logger.error(
                     "a stored publication is not of this run", metadata: ["job": "\(record.key)", "reason": "\(error)"])
@@ -55,6 +66,9 @@ struct PublicationShelf {
     ///   cannot be stored.
     mutating func take(_ payload: WirePayload, from key: JobKey) throws -> WirePayload {
         let order = try PublishOrder(payload, run: run)
+        guard knowsNone || !order.publications.contains(where: { $0.label == run.nullLabel }) else {
+            throw RequestError(.badRequest, "this run's backbone has no label for none: name a label for every image")
+        }
         var news: [PublishOrder.Publication] = []
         for publication in order.publications {
             let name = IngestCore.Key(client: key.client, publication: publication.id)
@@ -77,19 +91,25 @@ struct PublicationShelf {
         return answer
     }
 
-    private mutating func insert(_ publication: PublishOrder.Publication, _ order: PublishOrder, _ client: ClientID) {
+    private mutating func insert(
+        _ publication: PublishOrder.Publication, _ order: PublishOrder, _ client: ClientID,
+        besides gone: Set<IngestCore.Key> = []
+    ) {
+        let key = IngestCore.Key(client: client, publication: publication.id)
         let slot = values.count / run.image.values
         // The order was checked against the run, whose cuts lie in 1…T−1.
         try? index.insert(
             .init(
-                key: .init(client: client, publication: publication.id), hash: publication.identity(at: order.cut),
-                cut: order.cut.timestep, label: publication.label, isFresh: order.policy == .fresh, slot: slot))
-        values += publication.values
+                key: key, hash: publication.identity(at: order.cut),
+                cut: order.cut.timestep, label: publication.label, isFresh: order.policy == .fresh, slot: slot),
+            isUsed: gone.contains(key))
+        if !gone.contains(key) { values += publication.values }
     }
 
     /// A batch, balanced over timesteps and clients; fewer examples when fresh publications run out.
     mutating func draw(_ count: Int, using random: inout some RandomNumberGenerator) -> [Example] {
         index.batch(count, using: &random).map { draw in
+            if draw.publication.isFresh { used.append(draw.publication.key) }
             let start = draw.publication.slot * run.image.values
             return Example(
                 timestep: draw.timestep, cut: draw.publication.cut, label: draw.publication.label,

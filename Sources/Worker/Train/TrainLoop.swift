@@ -43,8 +43,8 @@ package struct TrainLoop: Engine {
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
         Runtime.flushDenormals()
-        var shelf = try PublicationShelf(run: run, store: store, logger: logger)
         var training = try BackboneTraining(run: run, registry: registry, state: state, settings: settings)
+        var shelf = try PublicationShelf(run: run, store: store, used: training.used, logger: logger)
         if let version = registry.newest { send(.model(version.message)) }
         var reported = Date()
         while true {
@@ -53,14 +53,14 @@ package struct TrainLoop: Engine {
                 switch order {
                 case .job(let assignment): send(take(assignment, into: &shelf))
                 case .cancel: break  // Storing is done in one go; there is nothing to stop.
-                case .stop: return try training.save()
+                case .stop: return try training.save(shelf)
                 }
             }
             guard !shelf.isEmpty, !training.isDone else { continue }
             training.step(&shelf)
             send(.iterations(UInt64(training.steps)))
             if training.wantsVersion {
-                let version = try training.publish(coverage: shelf.coverage)
+                let version = try training.publish(shelf)
                 send(.model(version.message))
                 logger.info(
                     "backbone version written",

@@ -1,0 +1,140 @@
+import Chain
+import Diffusion
+import Foundation
+import Logging
+import Sodium
+import Testing
+import Torch
+import Wire
+
+@testable import Worker
+
+struct ModelRegistryTests {
+    private let folder = FileManager.default.temporaryDirectory.appending(path: "collafuse-registry-\(UUID())")
+    private let run: RunDescriptor
+    private let runID: RunID
+
+    init() throws {
+        run = try Scene.run()
+        var random = try SecureRandom()
+        runID = .random(using: &random)
+    }
+
+    private func registry(_ id: RunID? = nil) throws -> ModelRegistry {
+        try ModelRegistry(directory: folder, run: id ?? runID)
+    }
+
+    private func publish(_ seed: UInt64, to registry: ModelRegistry) throws -> ModelRegistry.Version {
+        try registry.publish(
+            Scene.denoiser(seed: seed, run: run), imagesSeen: seed * 100, lowestCut: 20, trainedLabels: [0, 2])
+    }
+
+    private var names: [String] {
+        get throws { try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() }
+    }
+
+    @Test func versionsAreNumberedAndReadBack() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        #expect(try registry().newest == nil)
+        for number in 1...3 {
+            let version = try publish(UInt64(number), to: registry())
+            #expect(
+                version.number == UInt64(number) && version.imagesSeen == UInt64(100 * number)
+                    && version.lowestCut == 20)
+            #expect(try registry().newest == version)
+        }
+        let newest = try #require(try registry().newest)
+        #expect(newest.message.version == 3 && newest.message.imagesSeen == 300 && newest.message.lowestCut == 20)
+        let loaded = try registry().load(newest, run: run), written = try Scene.denoiser(seed: 3, run: run)
+        for (a, b) in zip(loaded.network.parameters, written.network.parameters) { #expect(a.floats == b.floats) }
+        #expect(try ModelRecord(contentsOf: folder.appending(path: "v00000003")).trainedLabels == [0])
+    }
+
+    @Test func oldVersionsArePruned() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for number in 1...6 { _ = try publish(UInt64(number), to: registry()) }
+        #expect(try names == ["v00000003", "v00000004", "v00000005", "v00000006"])
+        // A number is not used again.
+        try FileManager.default.removeItem(at: folder.appending(path: "v00000004"))
+        #expect(try publish(7, to: registry()).number == 7)
+    }
+
+    @Test func anotherRunsVersionsAreNeitherUsedNorRemoved() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var random = try SecureRandom()
+        let other = try registry(RunID.random(using: &random))
+        let theirs = try publish(1, to: other)
+        #expect(try registry().newest == nil)
+        #expect { try registry().load(theirs, run: run) } throws: {
+            ($0 as? WorkerError)?.code == .badRegistry && "\($0)".contains("another run")
+        }
+        for number in 2...7 { #expect(try publish(UInt64(number), to: registry()).number == UInt64(number)) }
+        #expect(try names == ["v00000001", "v00000004", "v00000005", "v00000006", "v00000007"])
+        #expect(other.newest == theirs)
+    }
+
+    @Test func anotherScheduleIsRefused() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let version = try publish(1, to: registry())
+        let linear = try RunDescriptor(
+            name: "tiny", schedule: Schedule(.linear(start: 1e-3, end: 0.2), timesteps: 100), image: run.image,
+            labels: run.labels,
+            backboneConfig: run.backboneConfig, nonce: run.nonce, created: 1)
+        #expect(throws: WorkerError.self) { try registry().load(version, run: linear) }
+    }
+
+    @Test func partialAndMisnamedFoldersAreIgnored() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let version = try publish(1, to: registry())
+        let manager = FileManager.default
+        for name in ["v00000009", "v0000000x", "vault", ".v00000002.draft", "v"] {
+            try manager.createDirectory(at: folder.appending(path: name), withIntermediateDirectories: true)
+        }
+        try Data("{".utf8).write(to: folder.appending(path: "v00000009").appending(path: ModelDirectory.recordFile))
+        // A copy under another number is not that version.
+        try manager.copyItem(at: folder.appending(path: "v00000001"), to: folder.appending(path: "v00000005"))
+        #expect(try registry().newest == version)
+        #expect(try publish(2, to: registry()).number == 10)
+    }
+
+    @Test("weights with NaN are neither written nor read")
+    func notFinite() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let denoiser = try Scene.denoiser(seed: 1, run: run)
+        let good = try publish(1, to: registry())
+        let weights = folder.appending(path: "v00000001").appending(path: ModelDirectory.weightsFile)
+        var bytes = try Data(contentsOf: weights)
+        bytes.replaceSubrange(bytes.count - 4..<bytes.count, with: [0, 0, 0xc0, 0x7f])
+        try bytes.write(to: weights)
+        #expect { try registry().load(good, run: run) } throws: { "\($0)".contains("NaN") }
+        let parameter = try #require(denoiser.network.parameters.first)
+        withoutGradients { parameter.copy(from: Tensor.full(.nan, parameter.shape)) }
+        #expect(throws: DiffusionError.self) {
+            try registry().publish(denoiser, imagesSeen: 1, lowestCut: 20, trainedLabels: [])
+        }
+        #expect(try names == ["v00000001"])
+    }
+
+    @Test("the shelf passes over a version that cannot be read, and keeps what samples run on")
+    func shelf() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        _ = try publish(1, to: registry())
+        _ = try publish(2, to: registry())
+        try Data([1]).write(to: folder.appending(path: "v00000002").appending(path: ModelDirectory.weightsFile))
+        var shelf = ModelShelf(try registry(), run: run, logger: Logger(label: "test"))
+        func refresh(keeping used: Set<UInt64>) -> UInt64? {
+            for _ in 0..<20 {
+                if let version = shelf.refresh(keeping: used) { return version.number }
+                Thread.sleep(forTimeInterval: 0.1)
+            }
+            return nil
+        }
+        #expect(refresh(keeping: []) == 1)
+        _ = try publish(3, to: registry())
+        #expect(refresh(keeping: [1]) == 3)
+        #expect(shelf.denoiser(1) != nil && shelf.denoiser(3) != nil && shelf.newest?.number == 3)
+        _ = try publish(4, to: registry())
+        #expect(refresh(keeping: [3]) == 4)
+        #expect(shelf.denoiser(1) == nil && shelf.denoiser(3) != nil)
+    }
+}
