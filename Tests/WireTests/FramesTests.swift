@@ -5,7 +5,7 @@ struct FramesTests {
     /// Field numbers of `control.proto` and how many frames its head allows after the control frame.
     static let kinds: [Int: [Int]] = {
         var kinds: [Int: [Int]] = [:]
-        for number in Array(10...15) + Array(20...35) + Array(40...50) { kinds[number] = [0] }
+        for number in Array(10...14) + Array(20...35) + Array(40...50) { kinds[number] = [0] }
         for number in [20, 26, 28, 45] { kinds[number] = [2] }  // submit, result, preview, worker_result
         kinds[29] = [0, 2]  // reseal
         kinds[41] = [2, 3]  // job

@@ -122,7 +122,7 @@ struct DenoiseLoopTests {
         }
         _ = try scene.samples(of: short, in: commands)
         _ = try scene.samples(of: last, in: commands)
-        #expect(throws: (any Error).self) { try scene.answer(to: long, in: commands) }
+        #expect(commands.filter(\.isAnswer).count == 2)
         #expect(commands.compactMap(\.iterations).last == 12)
     }
 

@@ -1,4 +1,5 @@
 import Chain
+import Diffusion
 import Foundation
 import SwiftProtobuf
 import Testing
