@@ -5,8 +5,9 @@ package import Wire
 package struct HubSettings: Sendable {
     /// Where to listen, on both sides: `tcp://127.0.0.1:*` takes a free port.
     package var endpoints: [Side: String]
-    /// Longer messages are dropped; a longer frame ends its connection.
-    package var maximumMessageBytes = 16 << 20
+    /// Longer messages are dropped; a longer frame ends its connection. The state machine's own limits are lower, and
+    /// answered in words. A result is more than its job: several tensors for each image.
+    package var maximumMessageBytes: [Side: Int] = [.client: 16 << 20, .worker: 64 << 20]
     /// What may wait for one peer beyond its socket's queue. Past it the peer reads too slowly and is dropped.
     package var maximumOutboxBytes = 32 << 20
     /// Messages and bytes taken in one round: the commit barrier waits for all of them, so a round stays short.

@@ -1,3 +1,4 @@
+internal import Wire
 internal import ZeroMQ
 
 /// One DEALER and what watches it, from opening to closing; belongs to the link's thread.
@@ -39,7 +40,8 @@ final class LinkConnection {
 
     /// - Returns: nil when nothing waits.
     func receive() throws(ZeroMQError) -> Reception? {
-        let reception = try dealer.receive(ReceiveLimits(parts: 4, bytes: settings.maximumMessageBytes))
+        let reception = try dealer.receive(
+            ReceiveLimits(parts: Frames.maximumCount, bytes: settings.maximumMessageBytes))
         if case .nothing = reception { return nil }
         return reception
     }

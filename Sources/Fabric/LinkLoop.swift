@@ -187,7 +187,9 @@ final class LinkLoop<Machine: LinkMachine> {
         case .refused(let broker):
             logger.error("The broker does not know our key; ask its operator", metadata: ["broker": "\(broker)"])
         case .wrongServer(let broker):
-            logger.error("What listens there is not the broker of our kit", metadata: ["broker": "\(broker)"])
+            logger.error(
+                "The handshake failed: what listens there may not be the broker of our kit; trying again",
+                metadata: ["broker": "\(broker)"])
         }
         report(seen)
     }

@@ -23,6 +23,6 @@ package enum LinkReport: Hashable, Sendable {
     case unreachable(String)
     /// The broker does not know our key.
     case refused(String)
-    /// What listens there does not hold the key that we expect of the broker.
+    /// The handshake came to no end: what listens there does not hold the key that we expect of the broker, or died.
     case wrongServer(String)
 }

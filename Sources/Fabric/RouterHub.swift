@@ -58,7 +58,7 @@ package final class RouterHub {
         for (side, endpoint) in settings.endpoints {
             var options = SocketSettings()
             options.linger = settings.linger
-            options.maximumFrameLength = Int64(settings.maximumMessageBytes)
+            options.maximumFrameLength = Int64(settings.maximumMessageBytes[side, default: 0])
             options.security = .server(secret, domain: side == .client ? "clients" : "workers")
             let router = try Socket(context, .router, options)
             endpoints[side] = try router.bind(endpoint)
@@ -101,7 +101,9 @@ package final class RouterHub {
         while !open.isEmpty, messages < settings.roundMessages, bytes < settings.roundBytes {
             for index in open.indices.reversed() {
                 let (side, router) = open[index]
-                switch try router.receive(ReceiveLimits(parts: 4, bytes: settings.maximumMessageBytes)) {
+                switch try router.receive(
+                    ReceiveLimits(parts: Frames.maximumCount, bytes: settings.maximumMessageBytes[side, default: 0]))
+                {
                 case .nothing:
                     open.remove(at: index)
                 case .refused(let refusal, _):
