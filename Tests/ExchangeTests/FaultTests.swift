@@ -11,6 +11,11 @@ import Testing
         ("broker crashes", World.Faults(cut: 0.002, loss: 0, brokerCrash: 0.002)),
         ("worker crashes", World.Faults(cut: 0, loss: 0, workerCrash: 0.01, hang: 0.003)),
         (
+            "short lives",
+            World.Faults(
+                lifetime: 8_000, cut: 0.01, loss: 0.003, brokerCrash: 0.002, workerCrash: 0.005, clientCrash: 0.005)
+        ),
+        (
             "everything",
             World.Faults(
                 cut: 0.01, loss: 0.003, brokerCrash: 0.002, workerCrash: 0.005, clientCrash: 0.005, hang: 0.002)
@@ -38,7 +43,7 @@ import Testing
         var kills = 0
         for seed in 0..<UInt64(30) {
             var world = World(
-                seed: 1_000 + seed, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[4].faults)
+                seed: 1_000 + seed, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[5].faults)
             world.run(until: 15 * .second)
             kills += world.counters.count
             counters += world.counters + (world.broker.map { [$0.counters] } ?? [])
@@ -51,7 +56,7 @@ import Testing
 
     @Test func aSeedReplays() {
         func history() -> [String] {
-            var world = World(seed: 77, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[4].faults)
+            var world = World(seed: 77, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[5].faults)
             world.run(until: 20 * .second)
             return world.journal.entries.map { entry in
                 switch entry {

@@ -62,6 +62,8 @@ struct SimulatedClient: SimulatedProcess {
     var surfaced: Set<JobID> = []
     var settled: Set<JobID> = []
     var cancelled: Set<JobID> = []
+    /// May expire before they are done.
+    var mortal: Set<JobID> = []
     /// Results handed over in this process.
     private var handedOver: Set<JobID> = []
 
@@ -80,11 +82,14 @@ struct SimulatedClient: SimulatedProcess {
         handedOver = []
     }
 
-    mutating func nextJob(_ random: inout SplitMix64) -> (Envelope, [UInt8])? {
+    mutating func nextJob(_ random: inout SplitMix64, _ lifetime: Int?, at moment: Moment) -> (Envelope, [UInt8])? {
         guard toSubmit > 0 else { return nil }
         toSubmit -= 1
+        let life = lifetime.map { Int64(1 + random.below($0)) } ?? 24 * 3_600_000
         let envelope = Fixture.envelope(
-            client: id, job: .random(using: &random), kind: random.chance(0.3) ? .publish : .denoise)
+            client: id, job: .random(using: &random), kind: random.chance(0.3) ? .publish : .denoise,
+            expires: moment.wall + life)
+        if lifetime != nil { mortal.insert(envelope.job) }
         spool.append((envelope, [UInt8](repeating: UInt8(spool.count & 255), count: 10)))
         return spool.last.map { ($0.envelope, $0.sealed) }
     }
@@ -128,12 +133,17 @@ struct SimulatedClient: SimulatedProcess {
             if !surfaced.contains(job) { answer.violations.append("settled without a result: \(job.short)") }
             settled.insert(job)
         case .ended(let job, let code, _):
-            if ![.cancelled, .unknownJob].contains(code) || !cancelled.contains(job) {
+            let isAsked = [.cancelled, .unknownJob].contains(code) && cancelled.contains(job)
+            if !isAsked && !(code == .expired && mortal.contains(job)) {
                 answer.violations.append("a job ended by itself: \(code)")
             }
             settled.insert(job)
-        case .rejected(_, let code, let message, let retryAfter):
-            if retryAfter == nil { answer.violations.append("rejected: \(code) \(message)") }
+        case .rejected(let job, let code, let message, let retryAfter):
+            if code == .expired, mortal.contains(job) {
+                settled.insert(job)
+            } else if retryAfter == nil {
+                answer.violations.append("rejected: \(code) \(message)")
+            }
         case .conflict(_, let message): answer.violations.append("conflict: \(message)")
         case .welcomed, .lost, .accepted, .preview, .status, .keys: break
         }

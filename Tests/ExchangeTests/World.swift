@@ -6,6 +6,8 @@ import Wire
 /// that is on them, single messages vanish, processes are killed and start again, engines hang. Same seed, same history.
 struct World {
     struct Faults {
+        /// Milliseconds that a job lives at most; nil: for longer than the history.
+        var lifetime: Int?
         var cut = 0.004
         var loss = 0.001
         var brokerCrash = 0.0
@@ -149,7 +151,9 @@ struct World {
             guard links[link].isUp else { return }
             drive(link) { $0.acknowledge(job, at: $1) }
         case .submit(let client):
-            if links[client].isUp, let (envelope, sealed) = clients[client].nextJob(&random) {
+            if links[client].isUp,
+                let (envelope, sealed) = clients[client].nextJob(&random, faults.lifetime, at: moment)
+            {
                 drive(client) { $0.submit(envelope, sealed, at: $1) }
                 if random.chance(0.05) {
                     clients[client].cancelled.insert(envelope.job)
