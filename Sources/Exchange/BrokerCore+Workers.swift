@@ -102,7 +102,7 @@ extension BrokerCore {
             counters.staleResults += 1
             return confirm(result.job, stale: true, to: worker)
         }
-        guard sealed.count <= configuration.limits.bytesPerJob else {
+        guard sealed.count <= configuration.limits.bytesPerResult else {
             confirm(result.job, stale: true, to: worker)
             return end(handle, .ended(.tooLarge))
         }
@@ -132,7 +132,7 @@ extension BrokerCore {
     private mutating func store(_ checkpoint: WireCheckpoint, _ bytes: [UInt8], from worker: Int) {
         guard let (handle, fence) = find(checkpoint.job), lease(of: handle, worker, fence) != nil else { return }
         prolong(handle)
-        guard bytes.count <= configuration.limits.bytesPerJob, let job = jobs[handle] else { return }
+        guard bytes.count <= configuration.limits.bytesPerResult, let job = jobs[handle] else { return }
         weigh(handle, bytes: job.bytes - (job.checkpoint?.count ?? 0) + bytes.count)
         _ = jobs.update(handle) { $0.checkpoint = bytes }
     }

@@ -78,6 +78,24 @@ import Wire
         #expect(bench.results == [identifier(2)])
     }
 
+    @Test func aResultMayBeLongerThanAJobAndNotLongerThanItsOwnLimit() {
+        var configuration = Fixture.configuration
+        configuration.limits.bytesPerJob = 10
+        configuration.limits.bytesPerResult = 40
+        var bench = BrokerBench(configuration)
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        var worker = bench.worker(1)
+        bench.finish(bench.leased[0].job, as: &worker)  // 32 bytes
+        #expect(bench.results == [identifier(1)])
+        bench.core.configuration.limits.bytesPerResult = 31
+        bench.submit(2, as: &client)
+        bench.finish(bench.leased[0].job, as: &worker)
+        #expect(bench.stored.first?.stale == true)
+        #expect(bench.ended == [.tooLarge])
+        #expect(bench.core.snapshot.jobs == 1)
+    }
+
     @Test func resultsAreNotKeptForEver() {
         var configuration = Fixture.configuration
         configuration.limits.resultLife = 5_000
