@@ -131,8 +131,8 @@ let testTargets: [Target] = [
     tests(
         "Client",
         [
-            "CollaFuseClient", "Broker", "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion",
-            "Torch", "Safetensors", "Sodium", "Images",
+            "CollaFuseClient", "Broker", "Worker", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion",
+            "Torch", "Safetensors", "Sodium", "Images", logging,
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),

@@ -17,6 +17,10 @@ extension CollaFuseClient {
         progress: @escaping ClientProgress.Handler = { _ in }
     ) async throws -> HeadSummary {
         let cut = try cut(timestep)
+        guard settings.images > 0, settings.batch > 0, settings.threads > 0, settings.learningRate > 0 else {
+            throw ClientError(
+                .badRequest, "a head is trained on at least one image, in batches, with a step size above 0")
+        }
         return try await ComputeThread.run(threads: settings.threads) { [descriptor, heads, credentials] in
             var trainer = try HeadTrainer(
                 run: descriptor, runID: "\(credentials.run.id)", cut: cut, home: heads, settings: settings)
@@ -32,21 +36,24 @@ extension CollaFuseClient {
         _ request: SampleRequest, progress: @escaping ClientProgress.Handler = { _ in }
     ) async throws -> SampleSet {
         let cut = try cut(request.cut)
+        try request.check()
         let jobs = try await denoiseJobs(request, cut)
         let counter = ProgressCounter(
             total: jobs.reduce(0) { $0 + $1.chunk.labels.count }, note: { [session] in session.note }, handler: progress
         )
-        let answers = try await withThrowingTaskGroup(of: (Int, WirePayload).self) { group in
-            for (place, job) in jobs.enumerated() {
-                group.addTask { [runner, release] in
-                    let answer = try await runner.finish(job.id)
-                    try await release.discardResult(of: job.id)
-                    return (place, answer)
+        let answers = try await session.observing(counter.tell) {
+            try await withThrowingTaskGroup(of: (Int, WirePayload).self) { group in
+                for (place, job) in jobs.enumerated() {
+                    group.addTask { [runner, release] in
+                        let answer = try await runner.finish(job.id)
+                        try await release.discardResult(of: job.id)
+                        return (place, answer)
+                    }
                 }
+                var answers: [Int: WirePayload] = [:]
+                for try await (place, answer) in group { answers[place] = answer }
+                return answers
             }
-            var answers: [Int: WirePayload] = [:]
-            for try await (place, answer) in group { answers[place] = answer }
-            return answers
         }
         return try await ComputeThread.run(threads: request.threads) { [descriptor, heads] in
             let sampler = try HeadSampler(request, run: descriptor, cut: cut, home: heads)

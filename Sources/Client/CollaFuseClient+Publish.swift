@@ -45,33 +45,36 @@ extension CollaFuseClient {
             case .once: [.once()]
             case .fresh(let count): (0..<max(0, count)).map { .fresh(epoch: UInt32($0)) }
             }
-        let total = images.count * epochs.count
-        let counter = ProgressCounter(total: total, note: { [session] in session.note }, handler: progress)
-        // What an earlier process began comes first; its images are not published twice.
-        var sent = 0
-        var jobs = try await release.jobs().filter { $0.kind == .publish }.map { ($0.job, $0.publications) }
+        let chunks = stride(from: 0, to: images.count, by: chunk).map { $0..<min($0 + chunk, images.count) }
+        // Everything is read and charged first, all or nothing: a broken image or the owner's limit stops the whole call.
+        var names: [ReleaseName] = []
         for epoch in epochs {
-            for start in stride(from: 0, to: images.count, by: chunk) {
-                let rows = start..<min(start + chunk, images.count)
-                let part = try images.own(rows)
-                if let job = try await release.publish(
-                    part, at: timestep, as: epoch, to: credentials.poolKey(for: .train), now: .now)
-                {
-                    jobs.append((job, rows.count))
-                }
+            for rows in chunks { names += try await release.names(of: images.own(rows), at: timestep, as: epoch) }
+        }
+        try await release.reserve(names)
+        for epoch in epochs {
+            for rows in chunks {
+                _ = try await release.publish(
+                    images.own(rows), at: timestep, as: epoch, to: credentials.poolKey(for: .train), now: .now)
             }
         }
-        sent = jobs.reduce(0) { $0 + $1.1 }
+        // What an earlier process began is among these.
+        let jobs = try await release.jobs().filter { $0.kind == .publish }
+        let sent = jobs.reduce(0) { $0 + $1.publications }
+        let total = images.count * epochs.count
+        let counter = ProgressCounter(total: total, note: { [session] in session.note }, handler: progress)
         counter.add(total - min(sent, total))
-        try await withThrowingTaskGroup(of: Void.self) { group in
-            for (job, count) in jobs {
-                group.addTask { [runner, release] in
-                    _ = try await runner.finish(job)
-                    try await release.discardResult(of: job)
-                    counter.add(count)
+        try await session.observing(counter.tell) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for job in jobs {
+                    group.addTask { [runner, release] in
+                        _ = try await runner.finish(job.job)
+                        try await release.discardResult(of: job.job)
+                        counter.add(job.publications)
+                    }
                 }
+                try await group.waitForAll()
             }
-            try await group.waitForAll()
         }
         return PublishSummary(published: sent, images: images.count, exposure: await exposure())
     }
@@ -91,10 +94,11 @@ final class ProgressCounter: Sendable {
     }
 
     func add(_ count: Int) {
-        let now = done.withLock { done in
-            done = min(total, done + count)
-            return done
-        }
-        handler(ClientProgress(done: now, total: total, note: note()))
+        done.withLock { $0 = min(total, $0 + count) }
+        tell()
+    }
+
+    @Sendable func tell() {
+        handler(ClientProgress(done: done.withLock { $0 }, total: total, note: note()))
     }
 }

@@ -28,6 +28,13 @@ final class Credentials: Sendable {
             curve = CurveIdentity(kit.curve)
             brokers = try BrokerAddress.list(settings.brokers, of: deployment, at: now)
             run = try deployment.run(settings.run)
+            guard let entry = deployment.roster[client], !entry.isRevoked else {
+                let what = deployment.roster[client] == nil ? "does not name" : "has revoked"
+                throw ClientError(
+                    .badSettings,
+                    "the roster in \(settings.deployment.path) \(what) client \(kit.name) (\(client.short)): "
+                        + "send the kit's request to the operator, then take the deployment folder anew")
+            }
             self.deployment = Mutex(deployment)
         } catch let error as ClientError {
             throw error

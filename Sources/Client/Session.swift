@@ -21,15 +21,30 @@ final class Session: Sendable {
         var answers: [JobID: CheckedContinuation<Answer, any Error>] = [:]
         /// Results that came before anyone waited for them.
         var early: [JobID: Result<Answer, JobEnd>] = [:]
-        var statusWaiters: [CheckedContinuation<WireStatus, any Error>] = []
+        /// Who asked for a status in this session, in order; nil: whoever asked has gone.
+        var statusQueries: [(id: UInt64, waiter: CheckedContinuation<WireStatus?, any Error>?)] = []
         var acknowledgements: [JobID: CheckedContinuation<Void, Never>] = [:]
+        var observers: [UInt64: @Sendable () -> Void] = [:]
+        var count: UInt64 = 0
         var isWelcomed = false
         var note = ""
         var isClosed = false
 
-        mutating func takeStatusWaiters() -> [CheckedContinuation<WireStatus, any Error>] {
-            defer { statusWaiters = [] }
-            return statusWaiters
+        mutating func nextID() -> UInt64 {
+            count += 1
+            return count
+        }
+
+        /// The answer to its question will be nobody's.
+        mutating func takeStatusWaiter(_ id: UInt64) -> CheckedContinuation<WireStatus?, any Error>? {
+            guard let place = statusQueries.firstIndex(where: { $0.id == id }) else { return nil }
+            defer { statusQueries[place].waiter = nil }
+            return statusQueries[place].waiter
+        }
+
+        mutating func takeStatusWaiters() -> [CheckedContinuation<WireStatus?, any Error>] {
+            defer { statusQueries = [] }
+            return statusQueries.compactMap(\.waiter)
         }
     }
 
@@ -40,6 +55,16 @@ final class Session: Sendable {
     /// What the link's thread and the callers share; a class of its own so that the link's closure can hold it.
     private final class SharedState: Sendable {
         let value = Mutex(State())
+
+        /// Tells those who watch, if it is news.
+        func note(_ text: String) {
+            let observers = value.withLock { state in
+                guard state.note != text else { return [@Sendable () -> Void]() }
+                state.note = text
+                return Array(state.observers.values)
+            }
+            for observer in observers { observer() }
+        }
     }
 
     init(
@@ -50,7 +75,7 @@ final class Session: Sendable {
         let link = try DealerLink(
             context: Context(), brokers: brokers, identity: identity,
             machine: ClientCore(client: client, random: try SecureRandom()), name: "link", logger: logger,
-            deliver: { event in Self.take(event, state, logger, keysArrived) })
+            report: { Self.take($0, state) }, deliver: { event in Self.take(event, state, logger, keysArrived) })
         self.state = state
         self.link = link
         running = Task { try await link.run() }
@@ -58,6 +83,19 @@ final class Session: Sendable {
 
     /// Why there is no answer at the moment; empty when the broker is there.
     var note: String { state.value.withLock { $0.note } }
+
+    /// Calls `observer` whenever `note` has changed, for as long as the body runs.
+    func observing<Result: Sendable>(
+        _ observer: @escaping @Sendable () -> Void, _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        let id = state.value.withLock { state in
+            let id = state.nextID()
+            state.observers[id] = observer
+            return id
+        }
+        defer { state.value.withLock { _ = $0.observers.removeValue(forKey: id) } }
+        return try await body()
+    }
 
     /// Hands a job to the broker and waits for its result, over as many sessions as that takes. The same bytes again are the
     /// same job.
@@ -68,7 +106,8 @@ final class Session: Sendable {
         return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let early: Result<Answer, any Error>? = state.value.withLock { state in
-                    if state.isClosed { return .failure(CancellationError()) }
+                    // A task that was cancelled before has told nobody: `onCancel` found no continuation.
+                    if state.isClosed || Task.isCancelled { return .failure(CancellationError()) }
                     if let early = state.early.removeValue(forKey: envelope.job) { return early.mapError { $0 } }
                     state.answers[envelope.job] = continuation
                     return nil
@@ -94,18 +133,42 @@ final class Session: Sendable {
         timeout.cancel()
     }
 
-    /// What the broker says of this client's jobs and of the pool. A hint.
+    /// What the broker says of this client's jobs and of the pool. A hint. Waits until there is a session.
+    ///
+    /// - Throws: `refused` when the session is lost before the answer comes; `CancellationError`.
     func status() async throws -> WireStatus {
-        while !(state.value.withLock { $0.isWelcomed }) { try await Task.sleep(for: .milliseconds(50)) }
+        while true {
+            try await waitForSession()
+            if let status = try await askForStatus() { return status }
+        }
+    }
+
+    private func waitForSession() async throws {
+        while true {
+            let (isWelcomed, isClosed) = state.value.withLock { ($0.isWelcomed, $0.isClosed) }
+            if isClosed { throw CancellationError() }
+            if isWelcomed { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+    }
+
+    /// - Returns: nil when the session was over before it could be asked.
+    private func askForStatus() async throws -> WireStatus? {
+        let id = state.value.withLock { $0.nextID() }
         return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { continuation in
-                state.value.withLock { $0.statusWaiters.append(continuation) }
-                link.send(.queryStatus([]))
+            try await withCheckedThrowingContinuation { (end: CheckedContinuation<WireStatus?, any Error>) in
+                let isAsked = state.value.withLock { state in
+                    // Entered in a session that goes on, it is answered, or ended with the session.
+                    guard state.isWelcomed, !state.isClosed, !Task.isCancelled else { return false }
+                    state.statusQueries.append((id, end))
+                    link.send(.queryStatus([]))
+                    return true
+                }
+                guard !isAsked else { return }
+                end.resume(with: Task.isCancelled ? .failure(CancellationError()) : .success(nil))
             }
         } onCancel: {
-            for waiter in state.value.withLock({ $0.takeStatusWaiters() }) {
-                waiter.resume(throwing: CancellationError())
-            }
+            state.value.withLock { $0.takeStatusWaiter(id) }?.resume(throwing: CancellationError())
         }
     }
 
@@ -127,10 +190,8 @@ final class Session: Sendable {
     ) {
         switch event {
         case .welcomed(let welcome):
-            shared.value.withLock {
-                $0.isWelcomed = true
-                $0.note = ""
-            }
+            shared.value.withLock { $0.isWelcomed = true }
+            shared.note("")
             keysArrived(welcome.keyBundle)
         case .keys(let bundle): keysArrived(bundle)
         case .lost(let loss):
@@ -138,16 +199,16 @@ final class Session: Sendable {
             // Who asked for a status asks again in the next session.
             let waiters = shared.value.withLock { state in
                 state.isWelcomed = false
-                state.note = "broker not reachable, trying again: \(loss.reason)"
                 return state.takeStatusWaiters()
             }
+            shared.note("broker not reachable, trying again: \(loss.reason)")
             for waiter in waiters {
                 waiter.resume(throwing: ClientError(.refused, "the broker is not reachable: \(loss.reason)"))
             }
         case .rejected(let job, let code, let message, let retryAfter):
             logger.info("the broker refused a job", metadata: ["job": "\(job.short)", "reason": "\(message)"])
             guard retryAfter == nil else {
-                shared.value.withLock { $0.note = "the broker says: \(message)" }
+                shared.note("the broker says: \(message)")
                 break
             }
             settle(job, .failure(JobEnd(code: code, message: message)), shared)
@@ -160,9 +221,22 @@ final class Session: Sendable {
         case .ackStored(let job):
             shared.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
         case .status(let status):
-            shared.value.withLock { $0.statusWaiters.isEmpty ? nil : $0.statusWaiters.removeFirst() }?.resume(
-                returning: status)
+            shared.value.withLock { $0.statusQueries.isEmpty ? nil : $0.statusQueries.removeFirst().waiter }?
+                .resume(returning: status)
         case .accepted, .preview: break
+        }
+    }
+
+    /// What the socket saw. A broker that was never there opens no session, so the machine has nothing to tell of it.
+    private static func take(_ report: LinkReport, _ shared: SharedState) {
+        switch report {
+        case .unreachable(let broker): shared.note("no broker listens at \(broker), trying again")
+        case .lost(let broker): shared.note("the connection to \(broker) is lost, trying again")
+        case .refused(let broker):
+            shared.note("the broker at \(broker) does not know this client's key: ask its operator; trying again")
+        case .wrongServer(let broker):
+            shared.note("what listens at \(broker) is not the deployment's broker; trying again")
+        case .connecting, .connected: break
         }
     }
 

@@ -1,4 +1,6 @@
 import ArgumentParser
+import CollaFuseClient
+import Foundation
 
 /// The subcommands that compute with tensors. `collafuse worker …`, `collafuse client …` and the like end here.
 @main
@@ -7,4 +9,25 @@ struct Compute: AsyncParsableCommand {
         commandName: "collafuse",
         abstract: "The half of collafuse that computes with tensors.",
         subcommands: [Work.self, ClientCommand.self, Model.self, Report.self, BaselineCommand.self])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as ClientError {
+            FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
+            Self.exit(withError: error.isHopeless ? ExitCode(EX_DATAERR) : ExitCode.failure)
+        } catch {
+            Self.exit(withError: error)
+        }
+    }
+}
+
+extension ClientError {
+    /// Whether the same command will fail again whatever the others do: `collafuse up` then does not try it again.
+    fileprivate var isHopeless: Bool { [.badSettings, .badImages, .badRequest, .limitReached, .noHead].contains(code) }
 }

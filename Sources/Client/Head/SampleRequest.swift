@@ -42,4 +42,16 @@ public struct SampleRequest: Sendable {
         self.chunk = chunk
         self.threads = threads
     }
+
+    /// - Throws: `badRequest` for numbers that no samples can be drawn with.
+    func check() throws(ClientError) {
+        guard perLabel >= 0, unseenPerLabel >= 0, steps >= 2, threads > 0, (1...1024).contains(chunk),
+            guidance > 0, guidance <= 100
+        else {
+            throw ClientError(
+                .badRequest,
+                "samples are drawn in at least 2 steps, 1 to 1024 in a job, with at least one thread and guidance in 0…100"
+            )
+        }
+    }
 }

@@ -91,6 +91,23 @@ package actor Release {
 
     // MARK: jobs
 
+    /// What the ledger calls the releases of these images.
+    ///
+    /// - Throws: `.badImages`, `.badRequest` (cut or label out of range).
+    func names(
+        of images: OwnImages, at timestep: Int, as policy: ReleasePolicy
+    ) throws(ClientError) -> [ReleaseName] {
+        _ = try labels(images)
+        return try releaseNames(images, cut: cut(timestep), mask: policy.mask)
+    }
+
+    /// Enters releases in the ledger, all or none, before jobs are made of them one by one.
+    ///
+    /// - Throws: `.limitReached`, and then nothing has changed; `.storage`.
+    func reserve(_ names: [ReleaseName]) throws(ClientError) {
+        _ = try ledger.enter(names, on: run.descriptor.schedule)
+    }
+
     /// Masks images and makes a job of them.
     ///
     /// Images that a worker's receipt names, or that are in the spool, are left out; so calling again after a crash goes on where it

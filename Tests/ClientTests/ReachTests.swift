@@ -1,0 +1,95 @@
+import Exchange
+import Fabric
+import Foundation
+import Synchronization
+import Testing
+import Trust
+
+@testable import CollaFuseClient
+
+/// Brokers that are not there, or let nobody in: calls say so, wait, and end well.
+@Suite(.serialized) struct ReachTests {
+    /// What a call has told of why it waits.
+    private final class Notes: Sendable {
+        private let notes = Mutex<Set<String>>([])
+        @Sendable func take(_ progress: ClientProgress) { notes.withLock { _ = $0.insert(progress.note) } }
+        func contains(_ words: String) -> Bool { notes.withLock { $0.contains { $0.contains(words) } } }
+    }
+
+    @Test(.timeLimit(.minutes(5))) func aBrokerThatComesLater() async throws {
+        let world = try RunWorld()
+        let earlier = try await RunningBroker(world)
+        try await earlier.end()
+        let client = try world.client(endpoint: earlier.clients)
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        let notes = Notes()
+        let call = Task { try await client.publish(images, cut: 500, progress: notes.take) }
+        let asking = Task { try await client.status() }
+        try await wait("it says so") { notes.contains("no broker listens at \(earlier.clients)") }
+        let broker = try await RunningBroker(world, at: earlier)
+        let trainer = try world.trainer(at: broker, images: 32)
+        #expect(try await call.value.published == images.count)
+        #expect(try await asking.value.run == "digits")
+        // Gone while nothing is under way, and back.
+        try await broker.end()
+        let again = try await RunningBroker(world, at: earlier)
+        let more = try client.images(at: RunWorld.digits, labels: [5])
+        #expect(try await client.publish(more, cut: 500).published == more.count)
+        #expect(try world.stored().count == images.count + more.count)
+        await trainer.end()
+        try await again.end()
+    }
+
+    @Test(.timeLimit(.minutes(5))) func aBrokerThatDoesNotKnowTheKeyYet() async throws {
+        let world = try RunWorld()
+        // The broker's folder is from before this client was added.
+        let old = world.folder.appending(path: "old")
+        try FileManager.default.copyItem(at: world.op.deploymentFolder, to: old)
+        let now = Moment.now().wall
+        try world.op.addNode(.client, name: .init("late"), now: now)
+        let broker = try await RunningBroker(world, deployment: old)
+        let trainer = try world.trainer(at: broker, images: 32)
+        let client = try world.client("late", at: broker)
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        let notes = Notes()
+        let call = Task { try await client.publish(images, cut: 500, progress: notes.take) }
+        try await wait("it says so") { notes.contains("does not know this client's key") }
+        for name in ["roster.signed"] {
+            let file = old.appending(path: name)
+            try FileManager.default.removeItem(at: file)
+            try FileManager.default.copyItem(at: world.op.deploymentFolder.appending(path: name), to: file)
+        }
+        #expect(try await call.value.published == images.count)
+        await trainer.end()
+        try await broker.end()
+    }
+
+    /// A call that is cancelled ends, whatever it waits for, and its job goes on when it is made again.
+    @Test(.timeLimit(.minutes(5))) func cancelledCalls() async throws {
+        let world = try RunWorld()
+        let broker = try await RunningBroker(world)
+        let client = try world.client(at: broker)
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        // Before it began, and while it waits: there is no trainer.
+        let early = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await client.publish(images, cut: 500, chunk: 16)
+        }
+        await #expect(throws: CancellationError.self) { try await early.value }
+        let late = Task { try await client.publish(images, cut: 500, chunk: 16) }
+        try await wait("they are there") { try await client.status().jobs.count == (images.count + 15) / 16 }
+        late.cancel()
+        await #expect(throws: CancellationError.self) { try await late.value }
+        let asking = Task { try await client.waitForBackbone(images: 1) }
+        asking.cancel()
+        await #expect(throws: CancellationError.self) { try await asking.value }
+        let trainer = try world.trainer(at: broker, images: 32)
+        #expect(try await client.publish(images, cut: 500).published == images.count)
+        #expect(try world.stored().count == images.count)
+        await trainer.end()
+        try await broker.end()
+    }
+}
