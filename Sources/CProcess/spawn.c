@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #ifdef __linux__
@@ -48,5 +49,7 @@ int cprocess_spawn(const char *path, char *const argv[], char *const envp[], int
     }
     close(report[0]);
     if (error == 0) *pid = child;
-    return error; // a child whose exec failed has ended; waiting for any child reaps it
+    else if (child > 0)
+        while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {} // its exec failed: it has ended, and nobody else knows of it
+    return error;
 }

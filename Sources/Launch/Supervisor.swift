@@ -71,8 +71,9 @@ package struct Supervisor {
 
     package mutating func run() throws -> LaunchMachine.Outcome {
         defer {
-            // Only an error on the way leaves processes behind.
-            for child in running.values { child.process.killGroup() }
+            // An error on the way, or a closing stage that was cut short, leaves processes behind.
+            for child in running.values { child.process.killAndReap() }
+            running = [:]
         }
         try take(.begin)
         while true {
@@ -178,8 +179,6 @@ package struct Supervisor {
         case .kill(let name): running[name]?.process.killGroup()
         case .tell(let text): console.line(text)
         case .finish(let outcome):
-            // A closing stage that is still there was cut short.
-            for child in running.values { child.process.killGroup() }
             try writeRecord()
             self.outcome = outcome
         }

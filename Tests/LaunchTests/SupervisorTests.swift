@@ -1,7 +1,8 @@
 import Foundation
-import Launch
 import Synchronization
 import Testing
+
+@testable import Launch
 
 /// Runs a plan in a folder of its own on a thread of its own, as `collafuse up` does on its main thread.
 private struct Run: Sendable {
@@ -74,6 +75,19 @@ private func isAlive(_ pid: Int32) -> Bool {
         return false
     }
     return !stat.contains(") Z ")
+}
+
+/// Ended children of this process that nobody has waited for and that still have one of its own threads' names: they
+/// never became another program.
+private func zombies(named name: String) -> [String] {
+    let own = ProcessInfo.processInfo.processIdentifier
+    let pids = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+    return pids.filter { pid in
+        guard Int32(pid) != nil, let stat = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8) else {
+            return false
+        }
+        return stat.contains("(\(name)) Z \(own) ")
+    }
 }
 
 private func poll(_ what: String, within seconds: Double = 120, _ condition: () throws -> Bool) async throws {
@@ -168,6 +182,17 @@ private func poll(_ what: String, within seconds: Double = 120, _ condition: () 
             return
         }
         #expect(reason.contains("/no/such/binary: No such file or directory"))
+    }
+
+    /// An ended child that nobody waits for would stay for as long as this process lives.
+    @Test func aChildThatCouldNotBecomeTheBinaryIsTakenIn() async throws {
+        let name = try await onThread {
+            #expect(throws: ChildProcess.StartError.self) {
+                try ChildProcess(executable: "/no/such/binary", arguments: [], environment: [:], now: 0)
+            }
+            return try String(contentsOfFile: "/proc/thread-self/comm", encoding: .utf8)
+        }
+        try await poll("it is taken in", within: 20) { zombies(named: name.trimmingCharacters(in: .newlines)).isEmpty }
     }
 
     @Test func aStopLeavesNothingBehind() async throws {
