@@ -131,7 +131,8 @@ let testTargets: [Target] = [
     tests(
         "Client",
         [
-            "CollaFuseClient", "Broker", "Worker", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion",
+            "CollaFuseClient", "Broker", "Worker", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain",
+            "Diffusion",
             "Torch", "Safetensors", "Sodium", "Images", logging,
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),

@@ -21,7 +21,8 @@ struct RunDocumentTests {
 
     /// The run id hashes what was signed, not what another encoder would make of it.
     @Test func keepsTheBytesThatWereSigned() throws {
-        let reordered = RunDocument(try descriptor()).bytes + [8 << 3, 5]  // created_ms a second time: the last one counts
+        // created_ms a second time: the last one counts.
+        let reordered = RunDocument(try descriptor()).bytes + [8 << 3, 5]
         let read = try RunDocument(bytes: reordered)
         #expect(read.bytes == reordered)
         #expect(read.descriptor.created == 5)
