@@ -137,7 +137,7 @@ let testTargets: [Target] = [
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
-    tests("Command", ["Safetensors", "Images"]),
+    tests("Command", ["Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Wire"]),
 ]
 
 let package = Package(

@@ -190,7 +190,12 @@ final class Session: Sendable {
     ) {
         switch event {
         case .welcomed(let welcome):
-            shared.value.withLock { $0.isWelcomed = true }
+            // Whoever asked on a connection that was replaced without a word asks again.
+            let waiters = shared.value.withLock { state in
+                state.isWelcomed = true
+                return state.takeStatusWaiters()
+            }
+            for waiter in waiters { waiter.resume(returning: nil) }
             shared.note("")
             keysArrived(welcome.keyBundle)
         case .keys(let bundle): keysArrived(bundle)

@@ -1,0 +1,76 @@
+import Foundation
+import Testing
+
+/// What a person gets to see who gives a command something that it cannot use.
+@Suite struct WrongInputCommandTests {
+    private static let hopeless: Int32 = 65
+    private static let nowhere = "tcp://127.0.0.1:1"
+
+    @Test(.timeLimit(.minutes(5))) func hopelessOnesSayWhyAndEnd() async throws {
+        let scene = try DeploymentScene()
+        func expect(
+            _ status: Int32, _ words: String..., from command: CommandRun.Running,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) async throws {
+            let run = try await command.end()
+            #expect(run.status == status, "\(run.output)", sourceLocation: sourceLocation)
+            for word in words + ["Error: "] {
+                #expect(run.output.contains(word), "\(word) in \(run.output)", sourceLocation: sourceLocation)
+            }
+        }
+        try await expect(
+            Self.hopeless, "there is no folder or file", "/gone",
+            from: scene.client("publish", at: Self.nowhere, images: "/gone"))
+        let lying = scene.folder.appending(path: "lying.safetensors")
+        try Data([200, 0, 0, 0, 0, 0, 0, 0] + Array("{\"images\":{}}".utf8)).write(to: lying)
+        try await expect(
+            Self.hopeless, lying.path, from: scene.client("publish", at: Self.nowhere, images: lying.path))
+        try await expect(
+            Self.hopeless, "label 12 is out of range", "0…9",
+            from: scene.client("publish", at: Self.nowhere, "--labels", "1,12"))
+        try await expect(
+            Self.hopeless, "the run allows the cuts 500", from: scene.client("publish", at: Self.nowhere, cut: 400))
+        try await expect(
+            Self.hopeless, "limit of -20.0 dB", "later",
+            from: scene.client("publish", at: Self.nowhere, "--limit-db=-20"))
+        #expect(try scene.spooled().isEmpty && scene.ledger("release").isEmpty)
+        try await expect(
+            Self.hopeless, "no head", "client train --cut 500",
+            from: scene.client("sample", at: Self.nowhere, "--out", "drawn"))
+        try await expect(64, "is no label", from: scene.client("publish", at: Self.nowhere, "--labels", "one"))
+        let kit = scene.keys.appending(path: "nodes/north")
+        for name in try FileManager.default.contentsOfDirectory(atPath: kit.path) where name.hasSuffix(".key") {
+            try FileManager.default.setAttributes(
+                [.posixPermissions: 0o644], ofItemAtPath: kit.appending(path: name).path)
+        }
+        try await expect(
+            Self.hopeless, "chmod 600 \(kit.path)", from: scene.client("publish", at: Self.nowhere))
+    }
+
+    /// A client waits for its broker, and keeps its home to itself.
+    @Test(.timeLimit(.minutes(5))) func whatIsCuredByWaiting() async throws {
+        let scene = try DeploymentScene()
+        let earlier = try scene.broker()
+        let endpoints = try await scene.endpoints()
+        earlier.process.terminate()
+        #expect(try await earlier.end().status == 0)
+        let waiting = try scene.client("publish", at: endpoints.clients, "--labels", "5")
+        try await poll("it says so") { waiting.output.contains("Broker not reachable; trying again") }
+        let second = try await scene.client("publish", at: endpoints.clients, "--labels", "5").end()
+        #expect(second.status == 1)
+        #expect(
+            second.output.contains("is in use by process \(waiting.process.processIdentifier): wait for it to end"),
+            "\(second.output)")
+        let broker = try scene.broker(at: endpoints)
+        _ = try scene.trainer(at: endpoints, images: 32)
+        let run = try await waiting.end()
+        #expect(run.status == 0, "\(run.output)")
+        #expect(try scene.stored().count == DeploymentScene.count(labels: [5]))
+        // It says it a few times at most, not ten times a second.
+        #expect(run.output.split(separator: "\n").count < 30, "\(run.output)")
+        // Its ports are taken.
+        let other = try await scene.broker(at: endpoints).end()
+        #expect(other.status != 0 && other.output.contains(endpoints.clients), "\(other.output)")
+        #expect(broker.process.isRunning)
+    }
+}
