@@ -29,6 +29,7 @@ test: export OMP_NUM_THREADS := 1
 test: setup
 	ops/test-setup
 	$(SWIFT) build --build-tests
+	ops/test-example
 	$(SWIFT) test --skip-build
 
 build: setup
