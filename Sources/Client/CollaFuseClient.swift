@@ -57,7 +57,7 @@ public final class CollaFuseClient: Sendable {
         try ClientImages(at: url, labels: labels, part: part, run: descriptor)
     }
 
-    /// Waits until the workers' backbone was trained on so many images, by what the broker says of it.
+    /// Waits until a denoising worker has a backbone that was trained on so many images, by what the broker says of it.
     public func waitForBackbone(images: Int, progress: ClientProgress.Handler = { _ in }) async throws {
         while true {
             do {

@@ -7,7 +7,7 @@ import Trust
 
 @testable import CollaFuseClient
 
-/// Brokers that are not there, or let nobody in: calls say so, wait, and end well.
+/// Brokers that are not there, or let nobody in, and workers that die: calls say so, wait, and end well.
 @Suite(.serialized) struct ReachTests {
     /// What a call has told of why it waits.
     private final class Notes: Sendable {
@@ -62,6 +62,29 @@ import Trust
             try FileManager.default.copyItem(at: world.op.deploymentFolder.appending(path: name), to: file)
         }
         #expect(try await call.value.published == images.count)
+        await trainer.end()
+        try await broker.end()
+    }
+
+    /// The worker that has a job dies without a word: another does it again, and nobody notices.
+    @Test(.timeLimit(.minutes(5))) func aWorkerThatDies() async throws {
+        let world = try RunWorld()
+        let broker = try await RunningBroker(world)
+        let trainer = try world.trainer(at: broker, images: 64)
+        let client = try world.client(at: broker)
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        _ = try await client.publish(images, cut: 500)
+        _ = try await client.trainHead(on: images, cut: 500, settings: HeadTraining(images: 32, batch: 32))
+        let first = try world.denoiser("denoiser-1", at: broker)
+        try await client.waitForBackbone(images: 64)
+        let call = Task { try await client.sample(SampleRequest(held: [4], perLabel: 8, cut: 500, steps: 500)) }
+        try await wait("it works") { try await client.status().jobs.contains { $0.done > 0 } }
+        await first.end()
+        let second = try world.denoiser("denoiser-2", at: broker)
+        let samples = try await call.value
+        #expect(samples.count == 8 && samples.values.allSatisfy { abs($0) <= 1 })
+        await second.end()
         await trainer.end()
         try await broker.end()
     }
