@@ -42,24 +42,16 @@ extension CollaFuseClient {
             total: jobs.reduce(0) { $0 + $1.chunk.labels.count }, note: { [session] in session.note }, handler: progress
         )
         let answers = try await session.observing(counter.tell) {
-            try await withThrowingTaskGroup(of: (Int, WirePayload).self) { group in
-                for (place, job) in jobs.enumerated() {
-                    group.addTask { [runner, release] in
-                        let answer = try await runner.finish(job.id)
-                        try await release.discardResult(of: job.id)
-                        return (place, answer)
-                    }
-                }
-                var answers: [Int: WirePayload] = [:]
-                for try await (place, answer) in group { answers[place] = answer }
-                return answers
+            try await jobs.mapConcurrently { [runner, release] job in
+                let answer = try await runner.finish(job.id)
+                try await release.discardResult(of: job.id)
+                return answer
             }
         }
         return try await ComputeThread.run(threads: request.threads) { [descriptor, heads] in
             let sampler = try HeadSampler(request, run: descriptor, cut: cut, home: heads)
             var set = SampleSet(imageShape: descriptor.image, held: Set(request.held))
-            for (place, job) in jobs.enumerated() {
-                guard let answer = answers[place] else { continue }
+            for (job, answer) in zip(jobs, answers) {
                 set.add(try sampler.finish(job.chunk, answer), version: answer.denoiseResult.modelVersion)
                 counter.add(job.chunk.labels.count)
             }

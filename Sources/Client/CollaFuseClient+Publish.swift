@@ -27,6 +27,9 @@ public struct PublishSummary: Sendable {
 }
 
 extension CollaFuseClient {
+    /// Bytes of images in one job at most: half of what a broker takes unless its operator says otherwise.
+    private static let largestJob = 4 << 20
+
     /// Masks images at the cut and hands them to the trainer; returns when their storage is confirmed, signed.
     ///
     /// - Parameters:
@@ -39,6 +42,7 @@ extension CollaFuseClient {
         progress: @escaping ClientProgress.Handler = { _ in }
     ) async throws -> PublishSummary {
         guard chunk > 0 else { throw ClientError(.badRequest, "a job carries at least one image") }
+        let chunk = min(chunk, max(1, Self.largestJob / (descriptor.image.values * 4)))
         _ = try cut(timestep)
         let epochs: [ReleasePolicy] =
             switch policy {
@@ -65,15 +69,10 @@ extension CollaFuseClient {
         let counter = ProgressCounter(total: total, note: { [session] in session.note }, handler: progress)
         counter.add(total - min(sent, total))
         try await session.observing(counter.tell) {
-            try await withThrowingTaskGroup(of: Void.self) { group in
-                for job in jobs {
-                    group.addTask { [runner, release] in
-                        _ = try await runner.finish(job.job)
-                        try await release.discardResult(of: job.job)
-                        counter.add(job.publications)
-                    }
-                }
-                try await group.waitForAll()
+            _ = try await jobs.mapConcurrently { [runner, release] job in
+                _ = try await runner.finish(job.job)
+                try await release.discardResult(of: job.job)
+                counter.add(job.publications)
             }
         }
         return PublishSummary(published: sent, images: images.count, exposure: await exposure())

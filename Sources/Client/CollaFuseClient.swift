@@ -1,6 +1,7 @@
 internal import Chain
 public import Foundation
 public import Logging
+internal import Synchronization
 internal import Torch
 internal import Trust
 internal import Wire
@@ -34,10 +35,13 @@ public final class CollaFuseClient: Sendable {
         release = try Release(
             opening: settings.home, run: credentials.run, client: credentials.client,
             limitDecibels: settings.limitDecibels)
+        let strays = StrayResults()
         session = try Session(
             client: credentials.client, identity: credentials.curve, brokers: credentials.brokers, logger: logger,
-            keysArrived: { [credentials] in credentials.accept(poolKeyBundle: $0) })
+            keysArrived: { [credentials] in credentials.accept(poolKeyBundle: $0) },
+            strayArrived: { job, answer in strays.take(job, answer, logger) })
         runner = JobRunner(release: release, session: session, credentials: credentials)
+        strays.runner.withLock { [runner] in $0 = runner }
         heads = HeadHome(home: settings.home, runID: "\(credentials.run.id)")
     }
 

@@ -1,4 +1,6 @@
 internal import Foundation
+internal import Logging
+internal import Synchronization
 internal import Trust
 internal import Wire
 
@@ -20,6 +22,22 @@ struct JobRunner: Sendable {
             throw ClientError(.failed, "a worker answers: \(failure.message)")
         }
         return payload
+    }
+
+    /// Takes in a result that nobody waits for: of a job that an earlier process began, or one whose acknowledgement was lost.
+    ///
+    /// Left alone it would fill the broker's window, and no later result would come through.
+    func takeStray(_ job: JobID, _ answer: Session.Answer) async throws {
+        let isOurs = try await release.jobs().contains { $0.job == job }
+        if isOurs {
+            let payload = try await release.open(
+                answer.sealed, header: answer.header, of: job, by: credentials.opener, now: .now)
+            try await release.surface(payload, of: job)
+        }
+        await session.acknowledge(job)
+        guard isOurs else { return }
+        try await release.forget(job)
+        try await release.discardResult(of: job)
     }
 
     private func answer(_ job: JobID) async throws -> WirePayload {
@@ -49,4 +67,18 @@ struct JobEnd: Error {
     let message: String
 
     var isCuredByResealing: Bool { code == .expired || code == .unknownPoolKey }
+}
+
+/// Where the session leaves results that nobody waits for; it is made before the runner that takes them.
+final class StrayResults: Sendable {
+    let runner = Mutex<JobRunner?>(nil)
+
+    func take(_ job: JobID, _ answer: Session.Answer, _ logger: Logger) {
+        guard let runner = runner.withLock({ $0 }) else { return }
+        Task {
+            do { try await runner.takeStray(job, answer) } catch {
+                logger.notice("a result is left alone", metadata: ["job": "\(job.short)", "reason": "\(error)"])
+            }
+        }
+    }
 }

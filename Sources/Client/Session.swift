@@ -19,8 +19,6 @@ final class Session: Sendable {
 
     private struct State {
         var answers: [JobID: CheckedContinuation<Answer, any Error>] = [:]
-        /// Results that came before anyone waited for them.
-        var early: [JobID: Result<Answer, JobEnd>] = [:]
         /// Who asked for a status in this session, in order; nil: whoever asked has gone.
         var statusQueries: [(id: UInt64, waiter: CheckedContinuation<WireStatus?, any Error>?)] = []
         var acknowledgements: [JobID: CheckedContinuation<Void, Never>] = [:]
@@ -28,7 +26,8 @@ final class Session: Sendable {
         var count: UInt64 = 0
         var isWelcomed = false
         var note = ""
-        var isClosed = false
+        /// Why there will be no answers any more.
+        var end: (any Error)?
 
         mutating func nextID() -> UInt64 {
             count += 1
@@ -50,7 +49,7 @@ final class Session: Sendable {
 
     private let link: DealerLink<ClientCore>
     private let state: SharedState
-    private let running: Task<Void, any Error>
+    private let running: Task<Void, Never>
 
     /// What the link's thread and the callers share; a class of its own so that the link's closure can hold it.
     private final class SharedState: Sendable {
@@ -69,16 +68,25 @@ final class Session: Sendable {
 
     init(
         client: ClientID, identity: CurveIdentity, brokers: [BrokerAddress], logger: Logger,
-        keysArrived: @escaping @Sendable ([UInt8]) -> Void
+        keysArrived: @escaping @Sendable ([UInt8]) -> Void,
+        strayArrived: @escaping @Sendable (JobID, Answer) -> Void
     ) throws {
         let state = SharedState()
         let link = try DealerLink(
             context: Context(), brokers: brokers, identity: identity,
             machine: ClientCore(client: client, random: try SecureRandom()), name: "link", logger: logger,
-            report: { Self.take($0, state) }, deliver: { event in Self.take(event, state, logger, keysArrived) })
+            report: { Self.take($0, state) },
+            deliver: { event in Self.take(event, state, logger, keysArrived, strayArrived) })
         self.state = state
         self.link = link
-        running = Task { try await link.run() }
+        running = Task {
+            do {
+                try await link.run()
+                Self.end(state, CancellationError())
+            } catch {
+                Self.end(state, ClientError(.badSettings, "\(error)"))
+            }
+        }
     }
 
     /// Why there is no answer at the moment; empty when the broker is there.
@@ -102,17 +110,16 @@ final class Session: Sendable {
     ///
     /// - Throws: `JobEnd` when the broker will bring no result, `CancellationError`.
     func perform(_ envelope: Envelope, sealed: [UInt8]) async throws -> Answer {
-        link.send(.submit(envelope, sealed: sealed))
-        return try await withTaskCancellationHandler {
+        try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
-                let early: Result<Answer, any Error>? = state.value.withLock { state in
-                    // A task that was cancelled before has told nobody: `onCancel` found no continuation.
-                    if state.isClosed || Task.isCancelled { return .failure(CancellationError()) }
-                    if let early = state.early.removeValue(forKey: envelope.job) { return early.mapError { $0 } }
+                let end: (any Error)? = state.value.withLock { state in
+                    // The cancellation handler may have run already: then nobody would resume what is stored now.
+                    if let end = state.end ?? (Task.isCancelled ? CancellationError() : nil) { return end }
                     state.answers[envelope.job] = continuation
                     return nil
                 }
-                if let early { continuation.resume(with: early) }
+                // Submitted only when somebody waits, so a result without a waiter is of another process.
+                if let end { continuation.resume(throwing: end) } else { link.send(.submit(envelope, sealed: sealed)) }
             }
         } onCancel: {
             state.value.withLock { $0.answers.removeValue(forKey: envelope.job) }?.resume(throwing: CancellationError())
@@ -145,8 +152,8 @@ final class Session: Sendable {
 
     private func waitForSession() async throws {
         while true {
-            let (isWelcomed, isClosed) = state.value.withLock { ($0.isWelcomed, $0.isClosed) }
-            if isClosed { throw CancellationError() }
+            let (isWelcomed, end) = state.value.withLock { ($0.isWelcomed, $0.end) }
+            if let end { throw end }
             if isWelcomed { return }
             try await Task.sleep(for: .milliseconds(50))
         }
@@ -159,7 +166,7 @@ final class Session: Sendable {
             try await withCheckedThrowingContinuation { (end: CheckedContinuation<WireStatus?, any Error>) in
                 let isAsked = state.value.withLock { state in
                     // Entered in a session that goes on, it is answered, or ended with the session.
-                    guard state.isWelcomed, !state.isClosed, !Task.isCancelled else { return false }
+                    guard state.isWelcomed, state.end == nil, !Task.isCancelled else { return false }
                     state.statusQueries.append((id, end))
                     link.send(.queryStatus([]))
                     return true
@@ -174,19 +181,28 @@ final class Session: Sendable {
 
     func close() {
         link.send(.close)
-        let (answers, status) = state.value.withLock { state in
-            state.isClosed = true
-            defer { state.answers = [:] }
-            return (Array(state.answers.values), state.takeStatusWaiters())
+        Self.end(state, CancellationError())
+    }
+
+    private static func end(_ shared: SharedState, _ error: any Error) {
+        let (answers, status, acknowledgements) = shared.value.withLock { state in
+            state.end = state.end ?? error
+            defer {
+                state.answers = [:]
+                state.acknowledgements = [:]
+            }
+            return (Array(state.answers.values), state.takeStatusWaiters(), Array(state.acknowledgements.values))
         }
-        for answer in answers { answer.resume(throwing: CancellationError()) }
-        for waiter in status { waiter.resume(throwing: CancellationError()) }
+        for answer in answers { answer.resume(throwing: error) }
+        for waiter in status { waiter.resume(throwing: error) }
+        for waiter in acknowledgements { waiter.resume() }
     }
 
     // MARK: on the link's thread
 
     private static func take(
-        _ event: ClientCore.Event, _ shared: SharedState, _ logger: Logger, _ keysArrived: @Sendable ([UInt8]) -> Void
+        _ event: ClientCore.Event, _ shared: SharedState, _ logger: Logger, _ keysArrived: @Sendable ([UInt8]) -> Void,
+        _ strayArrived: @Sendable (JobID, Answer) -> Void
     ) {
         switch event {
         case .welcomed(let welcome):
@@ -222,9 +238,15 @@ final class Session: Sendable {
         case .ended(let job, let code, let message):
             settle(job, .failure(JobEnd(code: code, message: message)), shared)
         case .result(let job, let header, let sealed):
-            settle(job, .success(Answer(header: header, sealed: sealed)), shared)
+            let answer = Answer(header: header, sealed: sealed)
+            if !settle(job, .success(answer), shared) { strayArrived(job, answer) }
         case .ackStored(let job):
             shared.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
+            settle(
+                job,
+                .failure(
+                    JobEnd(code: .unknownJob, message: "its result was acknowledged before, from a copy of this home")),
+                shared)
         case .status(let status):
             shared.value.withLock { $0.statusQueries.isEmpty ? nil : $0.statusQueries.removeFirst().waiter }?
                 .resume(returning: status)
@@ -245,12 +267,11 @@ final class Session: Sendable {
         }
     }
 
-    private static func settle(_ job: JobID, _ answer: Result<Answer, JobEnd>, _ shared: SharedState) {
-        let waiter = shared.value.withLock { state in
-            let waiter = state.answers.removeValue(forKey: job)
-            if waiter == nil { state.early[job] = answer }
-            return waiter
-        }
+    /// - Returns: whether anyone waited for it.
+    @discardableResult
+    private static func settle(_ job: JobID, _ answer: Result<Answer, JobEnd>, _ shared: SharedState) -> Bool {
+        let waiter = shared.value.withLock { $0.answers.removeValue(forKey: job) }
         waiter?.resume(with: answer.mapError { $0 as any Error })
+        return waiter != nil
     }
 }

@@ -44,8 +44,12 @@ extension BrokerCore {
             return resubmit(handle, envelope: bytes, sealed: sealed, by: client)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
-            guard tombstone.envelope == bytes else { return conflict(envelope.job, client) }
-            return tell(tombstone.end, envelope.job, client)
+            if tombstone.envelope == bytes { return tell(tombstone.end, envelope.job, client) }
+            // A job that expired may come again under a key and a lifetime that are valid now: the same job, its next generation.
+            guard tombstone.end == .ended(.expired), let former = try? Envelope(bytes: tombstone.envelope),
+                former.generation < envelope.generation
+            else { return conflict(envelope.job, client) }
+            clients[client].tombstones[envelope.job] = nil
         }
         if let (code, message, retryAfter) = refusal(of: envelope, sealedBytes: sealed.count, client: client) {
             return reject(envelope.job, code, message, client, retryAfter: retryAfter)

@@ -5,7 +5,7 @@ package import Wire
 /// It holds no tensor. The store keeps the values under the `slot` that `insert` was given; after a restart the index is built
 /// again by inserting all that is stored.
 ///
-/// Sampling (DESIGN section 2): t first, uniform over (lowest cut) + 1 … T; then a client, uniform among those that have an
+/// Sampling (docs/maths.md): t first, uniform over (lowest cut) + 1 … T; then a client, uniform among those that have an
 /// image with a cut below t; then one of those images, uniform. So every client counts the same at every t it can help with,
 /// however many images it has. Costs O(log clients + cuts of the client) a draw.
 package struct IngestCore: Sendable {

@@ -108,7 +108,9 @@ private struct Planner {
                     "--steps", text(sample.steps), "--sampler", text(sample.sampler.rawValue), "--guidance",
                     text(sample.guidance),
                 ],
-                training.map { [.text("--wait-for-images"), text($0.images)] } ?? [],
+                // Fresh publications are used up, so nobody can say how many images the backbone will see.
+                topology.clients.contains { $0.release == .fresh }
+                    ? [] : training.map { [.text("--wait-for-images"), text($0.images)] } ?? [],
                 ["--out", text(folder.samples(client.name)), "--threads", text(client.threads)])
         }
         let labels = client.labels.map { [.text("--labels"), text($0.map(String.init).joined(separator: ","))] } ?? []

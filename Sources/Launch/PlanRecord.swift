@@ -31,6 +31,8 @@ package struct PlanRecord: Codable, Sendable {
     package var unseenPerLabel: Int
     /// Of the whole chain.
     package var steps: Int
+    package var sampler: String
+    package var guidance: Double
 
     package init(_ topology: Topology, topologyFolder: URL) {
         run = topology.run.name
@@ -51,6 +53,8 @@ package struct PlanRecord: Codable, Sendable {
         perLabel = topology.sample.perLabel
         unseenPerLabel = topology.sample.unseenPerLabel
         steps = topology.sample.steps
+        sampler = topology.sample.sampler.rawValue
+        guidance = topology.sample.guidance
     }
 
     package func write(to url: URL) throws {

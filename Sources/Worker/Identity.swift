@@ -33,7 +33,7 @@ package struct WorkerIdentity: Sendable {
             throw WorkerError(.badSettings, "the deployment has no pool keys: the operator runs `collafuse keys pool`")
         }
         secrets = try Deployment.poolSecrets(in: settings.deployment, for: kit, bundle: bundle, now: now)
-        let certified = try deployment.run()
+        let certified = try deployment.run(settings.run)
         run = certified.descriptor
         runID = certified.id
         name = kit.name.description

@@ -11,6 +11,8 @@ package struct WorkerSettings: Sendable {
     package var kit: URL
     /// Endpoints of the brokers' worker side.
     package var brokers: [String]
+    /// The first digits of the run's id; nil: the deployment's only run.
+    package var run: String?
     /// Where backbone versions lie; shared by all workers of a run.
     package var registry: URL
     /// train: what it was entrusted with and how far it has come.
@@ -20,13 +22,15 @@ package struct WorkerSettings: Sendable {
     package var training: TrainingSettings
 
     package init(
-        role: Role, deployment: URL, kit: URL, brokers: [String], registry: URL, state: URL?, slots: Int = 64,
+        role: Role, deployment: URL, kit: URL, brokers: [String], run: String? = nil, registry: URL, state: URL?,
+        slots: Int = 64,
         training: TrainingSettings = TrainingSettings()
     ) {
         self.role = role
         self.deployment = deployment
         self.kit = kit
         self.brokers = brokers
+        self.run = run
         self.registry = registry
         self.state = state
         self.slots = slots

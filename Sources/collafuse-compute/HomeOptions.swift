@@ -21,7 +21,7 @@ struct HomeOptions: ParsableArguments {
         try CollaFuseClient(
             ClientSettings(
                 deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit), home: URL(filePath: home),
-                brokers: node.broker, limitDecibels: limitDb),
+                brokers: node.broker, run: node.run, limitDecibels: limitDb),
             logger: node.logger("client"))
     }
 }

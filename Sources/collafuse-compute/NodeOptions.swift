@@ -26,6 +26,11 @@ struct NodeOptions: ParsableArguments {
     var broker: [String]
 
     @Option(
+        name: .long,
+        help: ArgumentHelp("The first digits of the run's id, where the deployment has several runs.", valueName: "id"))
+    var run: String?
+
+    @Option(
         name: .long, help: ArgumentHelp("Append measurements to this file, one JSON object a line.", valueName: "file"))
     var metrics: String?
 

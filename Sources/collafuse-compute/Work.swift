@@ -68,10 +68,12 @@ struct Work: AsyncParsableCommand {
         guard role == .denoise || state != nil else {
             throw ValidationError("A trainer keeps what it was entrusted with: name its folder with --state DIR")
         }
-        guard batch > 0, slots > 0, threads > 0, publishEvery > 0, images.map({ $0 > 0 }) ?? true, learningRate > 0
+        guard (1...4096).contains(batch), (1...4096).contains(slots), (1...256).contains(threads), publishEvery > 0,
+            images.map({ $0 > 0 }) ?? true, learningRate > 0
         else {
             throw ValidationError(
-                "--batch, --slots, --threads, --images, --publish-every and --learning-rate must be above 0")
+                "--batch, --slots, --threads, --images, --publish-every and --learning-rate must be above 0, --batch and --slots at most 4096"
+            )
         }
     }
 
@@ -81,7 +83,7 @@ struct Work: AsyncParsableCommand {
             WorkerSettings(
                 role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit),
                 brokers: node.broker,
-                registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
+                run: node.run, registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),
             metrics: try node.metricsLog(), logger: logger)

@@ -13,7 +13,7 @@ struct Up: ParsableCommand {
             client has done what the topology says. Ctrl-C stops all of it.
 
               collafuse up topology/quickstart.yaml
-              collafuse up topology/quickstart.yaml --set run.cut=300 --set clients.north.head.images=20000 --out out/cut-300
+              collafuse up topology/quickstart.yaml --set run.cut=700 --set clients.north.head.images=20000 --out out/cut-700
 
             What a run makes goes to the topology's `out` folder, which the next run empties.
             """)

@@ -8,7 +8,7 @@ import Wire
 @testable import CollaFuseClient
 
 struct LedgerTests {
-    /// The figures of DESIGN section 2 by their own formulas, for d = 16 values.
+    /// The figures of docs/maths.md by their own formulas, for d = 16 values.
     @Test("n, ζ_eff, μ and ε are those of the closed forms")
     func figures() async throws {
         let scene = try ReleaseScene()

@@ -12,7 +12,7 @@ struct LossTests {
         Tensor(CounterRandom(seed: seed).normals(shape.reduce(1, *), purpose: .evaluation), shape: shape)
     }
 
-    /// By hand, row by row in Double, from the formulas of DESIGN and not from the code.
+    /// By hand, row by row in Double, from the formulas of docs/maths.md and not from the code.
     @Test func theBackboneLossIsItsFormula() throws {
         let denoiser = try Denoiser(
             GaussianNetwork(schedule: schedule, mean: 0.2, variance: 0.5), on: schedule, labels: 0)

@@ -155,7 +155,9 @@ package struct BaselineTrial {
         for start in stride(from: 0, to: wanted.count, by: 128) {
             let part = wanted[start..<min(start + 128, wanted.count)]
             let plans = part.enumerated().map { index, label in
-                SamplePlan(seed: seed, number: UInt32(start + index), label: label, timesteps: timesteps)
+                SamplePlan(
+                    seed: seed, number: UInt32(start + index), label: label, timesteps: timesteps,
+                    sampler: plan.sampler == "ddpm" ? .ddpm : .ddim(), guidance: plan.guidance)
             }
             let noise = ChainState(
                 noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: plan.image, on: schedule)

@@ -107,7 +107,7 @@ package struct RunReport {
 
     private func disclosure(_ images: RunImages) throws -> [RunSummary.Disclosure] {
         // The attacker has images of its own of the same kind: those that nobody published.
-        try Set(plan.attackCuts + [plan.cut]).sorted().map { cut in
+        try Set(plan.attackCuts + plan.clients.map(\.cut)).sorted().map { cut in
             let signal = schedule.alphaBar(cut)
             let noise = CounterRandom(seed: Self.seed).normals(
                 images.training.images.count, timestep: UInt32(cut), purpose: .evaluation)
@@ -119,7 +119,8 @@ package struct RunReport {
                 candidates: .concatenated([images.training.images, images.heldOut.images], 0), attacker: images.heldOut,
                 signal: signal, seed: Self.seed)
             return .init(
-                cut: cut, snrDecibels: schedule.decibels(cut), labelAccuracy: result.labelAccuracy,
+                cut: cut, publishers: plan.clients.filter { $0.cut == cut }.map(\.name),
+                snrDecibels: schedule.decibels(cut), labelAccuracy: result.labelAccuracy,
                 reidentification: result.reidentification, candidates: result.candidates)
         }
     }

@@ -54,6 +54,8 @@ package struct RunSummary: Codable, Sendable {
 
     package struct Disclosure: Codable, Sendable {
         package var cut: Int
+        /// Clients that published there; none: for comparison.
+        package var publishers: [String]
         package var snrDecibels: Double
         package var labelAccuracy: Double
         package var reidentification: Double

@@ -32,10 +32,11 @@ package struct SummaryPanel {
         ]
         lines.append(rule("what masked images give away"))
         lines += TextTable.lines(
-            ["ζ", "SNR dB", "label read by an attacker", "the very image found"],
+            ["ζ", "published by", "SNR dB", "label read by an attacker", "the very image found"],
             summary.disclosure.map { row in
                 [
-                    "\(row.cut)\(row.cut == run.cut ? " (this run)" : "")", row.snrDecibels.formatted(1),
+                    "\(row.cut)", row.publishers.isEmpty ? "nobody" : row.publishers.joined(separator: ", "),
+                    row.snrDecibels.formatted(1),
                     row.labelAccuracy.percent,
                     "\(row.reidentification.percent) among \(row.candidates)",
                 ]

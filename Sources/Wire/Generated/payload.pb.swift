@@ -9,7 +9,7 @@
 //   https://github.com/apple/swift-protobuf/
 
 /// Frame 2, opened: what only the client and the pool read. The head says what the tensors mean; the tensors
-/// are one safetensors blob. Signature and padding are added by the sealing: see docs/protocol.md.
+/// are one safetensors blob. Signature and padding are added by the sealing: see docs/wire-protocol.md.
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials

@@ -52,6 +52,9 @@ package struct PublishOrder: Sendable {
         self.publications = publications
     }
 
+    /// No image in [−1, 1] with standard normal noise has such a value; one that has would spoil every batch it is in.
+    static let largestValue: Float = 10
+
     /// The named tensor [count, C, H, W] of the run's shape, every value finite.
     static func images(
         _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor
@@ -68,8 +71,10 @@ package struct PublishOrder: Sendable {
             throw RequestError(
                 .badRequest, "the run wants `\(name)` with \(count) images of \(shape): \(error.message)")
         }
-        guard values.allSatisfy(\.isFinite) else {
-            throw RequestError(.badRequest, "the images hold values that are no numbers")
+        guard values.allSatisfy({ abs($0) <= largestValue }) else {
+            throw RequestError(
+                .badRequest,
+                "the images hold values that are no numbers, or larger than \(largestValue): scale images to [−1, 1]")
         }
         return values
     }

@@ -17,6 +17,9 @@ struct BackboneTraining {
     private var losses: LossReport
     /// Images at the last version.
     private var published = 0
+    /// What was really trained on, which is all that a version may claim.
+    private var lowestCut: Int
+    private var labels: Set<Int> = []
     private let random: CounterRandom
     /// Fresh publications that this training has used, when it was last saved: `PublicationShelf.used`.
     private(set) var used: [IngestCore.Key] = []
@@ -38,6 +41,7 @@ struct BackboneTraining {
             try Denoiser(UNet(configuration, &source), on: run.schedule, labels: run.labels.count),
             average: UNet(configuration, &zeros), options, seed: settings.seed)
         losses = LossReport(timesteps: run.schedule.timesteps)
+        lowestCut = registry.newest?.lowestCut ?? run.schedule.timesteps - 1
         random = CounterRandom(seed: settings.seed)
         if FileManager.default.fileExists(atPath: checkpoint.path) {
             let archive = try SafetensorsArchive(contentsOf: checkpoint)
@@ -50,6 +54,8 @@ struct BackboneTraining {
     var steps: Int { trainer.steps }
     var images: Int { trainer.images }
     var isDone: Bool { settings.images.map { trainer.images >= $0 } ?? false }
+    /// Whether it was trained since the last version.
+    var hasNews: Bool { trainer.images > published }
     var wantsVersion: Bool {
         trainer.images - published >= settings.publishEvery || (isDone && trainer.images > published)
     }
@@ -58,6 +64,8 @@ struct BackboneTraining {
         var generator = random.sequence(timestep: UInt32(truncatingIfNeeded: trainer.steps), purpose: .training)
         let batch = shelf.draw(settings.batch, using: &generator)
         guard !batch.isEmpty else { return }
+        lowestCut = batch.reduce(lowestCut) { min($0, $1.cut) }
+        labels.formUnion(batch.map(\.label))
         let shape = [batch.count, run.image.channels, run.image.height, run.image.width]
         losses.add(
             trainer.trainBackbone(
@@ -68,11 +76,9 @@ struct BackboneTraining {
 
     /// Writes the averaged backbone as the next version, and where training stands.
     mutating func publish(_ shelf: PublicationShelf) throws -> ModelRegistry.Version {
-        let coverage = shelf.coverage
         let version = try registry.publish(
             trainer.averaged, imagesSeen: UInt64(trainer.images),
-            lowestCut: coverage.lowestCut ?? run.schedule.timesteps - 1,
-            trainedLabels: coverage.labels)
+            lowestCut: lowestCut, trainedLabels: labels)
         published = trainer.images
         try save(shelf)
         return version

@@ -59,7 +59,8 @@ package struct TrainLoop: Engine {
             guard !shelf.isEmpty, !training.isDone else { continue }
             training.step(&shelf)
             send(.iterations(UInt64(training.steps)))
-            if training.wantsVersion {
+            // When fresh publications are used up, nobody knows when there will be others.
+            if training.wantsVersion || (shelf.isEmpty && training.hasNews) {
                 let version = try training.publish(shelf)
                 send(.model(version.message))
                 logger.info(
