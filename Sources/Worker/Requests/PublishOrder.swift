@@ -33,7 +33,7 @@ package struct PublishOrder: Sendable {
             throw RequestError(
                 .badRequest, "there must be a label for each publication: \(count) and \(request.label.count)")
         }
-        let values = try Self.images(payload, "masked", count: count, run: run)
+        let values = try Self.images(payload, "masked", count: count, run: run, largest: Self.largestValue)
         var publications: [Publication] = []
         publications.reserveCapacity(count)
         for (index, (id, label)) in zip(request.publicationID, request.label).enumerated() {
@@ -57,7 +57,7 @@ package struct PublishOrder: Sendable {
 
     /// The named tensor [count, C, H, W] of the run's shape, every value finite.
     static func images(
-        _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor
+        _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor, largest: Float = .greatestFiniteMagnitude
     ) throws(RequestError) -> [Float] {
         let shape = run.image
         let archive: SafetensorsArchive
@@ -71,10 +71,10 @@ package struct PublishOrder: Sendable {
             throw RequestError(
                 .badRequest, "the run wants `\(name)` with \(count) images of \(shape): \(error.message)")
         }
-        guard values.allSatisfy({ abs($0) <= largestValue }) else {
+        guard values.allSatisfy({ abs($0) <= largest }) else {
             throw RequestError(
                 .badRequest,
-                "the images hold values that are no numbers, or larger than \(largestValue): scale images to [−1, 1]")
+                "the images hold values that are no numbers, or larger than \(largest): scale images to [−1, 1]")
         }
         return values
     }
