@@ -57,7 +57,8 @@ package struct PublishOrder: Sendable {
 
     /// The named tensor [count, C, H, W] of the run's shape, every value finite.
     static func images(
-        _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor, largest: Float = .greatestFiniteMagnitude
+        _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor,
+        largest: Float = .greatestFiniteMagnitude
     ) throws(RequestError) -> [Float] {
         let shape = run.image
         let archive: SafetensorsArchive
