@@ -34,7 +34,7 @@ test: setup
 	$(SWIFT) build --build-tests
 	ops/test-example
 	$(SWIFT) test --skip-build --skip $(TIMED)
-	$(SWIFT) test --skip-build --filter $(TIMED)
+	$(SWIFT) test --skip-build --no-parallel --filter $(TIMED)
 
 build: setup
 	$(SWIFT) build -c release
