@@ -53,10 +53,9 @@ final class BrokerLoop {
         core = BrokerCore(
             configuration: configuration, broker: recovery.broker, bootEpoch: recovery.bootEpoch,
             recovered: recovery.entries, random: SystemRandomNumberGenerator())
-        let secret = kit.curve.secret
         hub = try RouterHub(
             context: Context(), settings: settings.hub,
-            secret: CurveSecret { use in secret.withUnsafeBytes { use($0) } }, wakeUp: inbox.wakeUp, logger: logger
+            secret: CurveIdentity(kit.curve).secret, wakeUp: inbox.wakeUp, logger: logger
         ) { directory.principal(behind: $0) }
         report = BrokerReport(metrics: metrics, logger: logger)
         logger.info(

@@ -33,7 +33,7 @@ package enum LinkAction<Event: Sendable>: Sendable {
 }
 
 /// Which ROUTER a connection came in by.
-package enum Side: Hashable, Sendable {
+package enum Side: CaseIterable, Hashable, Sendable {
     case client, worker
 }
 

@@ -55,7 +55,9 @@ package final class RouterHub {
         authenticator = try Authenticator(context)
         var routers: [(side: Side, socket: Socket)] = []
         var endpoints: [Side: String] = [:]
-        for (side, endpoint) in settings.endpoints {
+        // In a fixed order, so that the same port is named whenever several are taken.
+        for side in Side.allCases {
+            guard let endpoint = settings.endpoints[side] else { continue }
             var options = SocketSettings()
             options.linger = settings.linger
             options.maximumFrameLength = Int64(settings.maximumMessageBytes[side, default: 0])
