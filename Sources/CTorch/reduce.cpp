@@ -8,6 +8,7 @@
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/sum.h>
 #include <ATen/ops/var.h>
 
@@ -48,6 +49,7 @@ ct_status ct_norm(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_
 ct_status ct_argmax(ct_tensor a, int64_t dim, bool keep, ct_tensor *out) { CT_MAKE(at::argmax(get(a), dim, keep)) }
 ct_status ct_argmin(ct_tensor a, int64_t dim, bool keep, ct_tensor *out) { CT_MAKE(at::argmin(get(a), dim, keep)) }
 ct_status ct_cumsum(ct_tensor a, int64_t dim, ct_tensor *out) { CT_MAKE(at::cumsum(get(a), dim)) }
+ct_status ct_sort(ct_tensor a, int64_t dim, ct_tensor *out) { CT_MAKE(std::get<0>(at::sort(get(a), dim))) }
 ct_status ct_softmax(ct_tensor a, int64_t dim, ct_tensor *out) { CT_MAKE(at::softmax(get(a), dim)) }
 ct_status ct_log_softmax(ct_tensor a, int64_t dim, ct_tensor *out) { CT_MAKE(at::log_softmax(get(a), dim)) }
 

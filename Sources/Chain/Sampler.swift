@@ -1,44 +1,79 @@
-/// How a sample moves from timestep t to an earlier s, given what the network thinks of it.
-package enum Sampler: Hashable, Sendable {
-    /// Ancestral sampling from the posterior (Ho et al. 2020), over any stride.
-    case ddpm
-    /// Song et al. 2020, eq. 12; η = 0 draws no noise, η = 1 is `ddpm` wherever x̂_0 is not clipped.
-    case ddim(eta: Double = 0)
+/// How a sample moves from timestep t to an earlier s, given what the network thinks of it: docs/maths.md, section 5.
+///
+/// All are those of diffusers, after a change of variable for Euler and Heun, which it writes for x/√ᾱ.
+package enum Sampler: Hashable, Sendable, Codable {
+    /// Which of its two bounds the variance of x_s given x_t takes (Ho et al. 2020, 3.2).
+    package enum Variance: String, Hashable, Sendable, Codable {
+        /// (1 − ᾱ_s)·λ, right if x_0 is one point; diffusers' `fixed_small`.
+        case small
+        /// 1 − ᾱ_t/ᾱ_s, right if x_0 is standard normal; diffusers' `fixed_large`.
+        case large
+    }
 
-    /// - Throws: `badSampler` unless η lies in 0…1.
-    package func check() throws(ChainError) {
-        if case .ddim(let eta) = self, !(0...1).contains(eta) {
+    /// Ancestral sampling from the posterior (Ho et al. 2020), over any stride.
+    case ddpm(variance: Variance = .small)
+    /// Song et al. 2020, eq. 12; η = 0 draws no noise, η = 1 is `ddpm` wherever x̂_0 is not thresholded.
+    ///
+    /// ε̂ is what x_t and the thresholded x̂_0 leave of each other (diffusers' `use_clipped_model_output`; measured on the
+    /// digits, DDIM without it lost a point of label accuracy), or, with `rawNoise`, what the network said, as in diffusers
+    /// unless told.
+    case ddim(eta: Double = 0, rawNoise: Bool = false)
+    /// DPM-Solver++ 2M (Lu et al. 2022): looks back at the x̂_0 of the step before.
+    case dpmSolver
+    /// Euler's method along the probability flow (Karras et al. 2022): DDIM with η = 0 and no raw noise.
+    case euler
+    /// Heun's method: Euler's step, then the mean of the slopes at both of its ends. Two looks of the network a step.
+    case heun
+
+    /// What it is called in a topology, on the command line and in messages.
+    package enum Name: String, Hashable, Sendable, CaseIterable {
+        case ddpm, ddim
+        case dpmSolver = "dpm-solver++"
+        case euler, heun
+    }
+
+    package init(_ name: Name, eta: Double = 0) {
+        switch name {
+        case .ddpm: self = .ddpm()
+        case .ddim: self = .ddim(eta: eta)
+        case .dpmSolver: self = .dpmSolver
+        case .euler: self = .euler
+        case .heun: self = .heun
+        }
+    }
+
+    package var name: Name {
+        switch self {
+        case .ddpm: .ddpm
+        case .ddim: .ddim
+        case .dpmSolver: .dpmSolver
+        case .euler: .euler
+        case .heun: .heun
+        }
+    }
+
+    /// Whether it adds noise on the way.
+    package var isStochastic: Bool {
+        switch self {
+        case .ddpm: true
+        case .ddim(let eta, _): eta > 0
+        case .dpmSolver, .euler, .heun: false
+        }
+    }
+
+    /// The same where it draws no noise, else DDIM, which draws none.
+    package var withoutNoise: Sampler { isStochastic ? .ddim() : self }
+
+    /// - Throws: `badSampler` unless η lies in 0…1, and for Heun's method where x_T holds no signal: its slope has no end there.
+    package func check(on schedule: Schedule) throws(ChainError) {
+        if case .ddim(let eta, _) = self, !(0...1).contains(eta) {
             throw ChainError(.badSampler, "DDIM's eta must lie in 0…1, not be \(eta)")
         }
-    }
-
-    /// The step from t to s < t: docs/maths.md (5.2) and (5.3).
-    package func step(from t: Int, to s: Int, on schedule: Schedule) -> StepCoefficients {
-        let posterior = Posterior(of: s, given: t, on: schedule)
-        switch self {
-        case .ddpm:
-            return StepCoefficients(
-                x: posterior.meanFromX, image: posterior.meanFromImage, noise: posterior.variance.squareRoot())
-        case .ddim(let eta):
-            // √(1 − ᾱ_s − σ²)·ε̂ with ε̂ = (x_t − √ᾱ_t·x̂_0)/√(1 − ᾱ_t). Since σ² = η²·(1 − ᾱ_s)·λ, the root is taken of
-            // (1 − ᾱ_s)·(1 − η²·λ): no difference of near equals.
-            let added = ForwardStep(from: s, to: t, on: schedule).addedShare
-            let direction = (schedule.noiseShare(s) * (1 - eta * eta * added) / schedule.noiseShare(t)).squareRoot()
-            return StepCoefficients(
-                x: direction, image: schedule.alphaBar(s).squareRoot() - direction * schedule.alphaBar(t).squareRoot(),
-                noise: eta * posterior.variance.squareRoot())
+        if self == .heun, schedule.hasZeroTerminalSNR {
+            throw ChainError(
+                .badSampler, "Heun's method needs a schedule that leaves some signal at T: take DDIM or DPM-Solver++")
         }
     }
-}
-
-/// x_s = x·x_t + image·x̂_0 + noise·z with z ~ N(0, I).
-///
-/// ε̂ does not occur: it is what x_t and x̂_0 leave of each other, so that it agrees with x̂_0 where that was clipped (diffusers'
-/// `use_clipped_model_output`; measured on the digits, DDIM without it lost a point of label accuracy).
-package struct StepCoefficients: Hashable, Sendable {
-    package let x: Double
-    package let image: Double
-    package let noise: Double
 }
 
 /// q(x_s | x_t, x_0) = N(meanFromX·x_t + meanFromImage·x_0, variance·I) for s < t: docs/maths.md (2.4).

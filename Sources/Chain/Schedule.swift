@@ -64,6 +64,9 @@ package struct Schedule: Hashable, Sendable {
     /// ᾱ_t/(1 − ᾱ_t); infinite at t = 0 (where −log ᾱ would be −0).
     package func snr(_ t: Int) -> Double { 1 / expm1(0 - logAlphaBars[t]) }
 
+    /// λ_t = log √SNR(t), in which DPM-Solver++ measures its steps; ∞ at t = 0.
+    package func halfLogSNR(_ t: Int) -> Double { (logAlphaBars[t] - log(noiseShare(t))) / 2 }
+
     /// The signal-to-noise ratio in decibels.
     package func decibels(_ t: Int) -> Double { 10 * log10(snr(t)) }
 

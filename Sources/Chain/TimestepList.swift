@@ -16,7 +16,7 @@ package enum TimestepSpacing: String, Hashable, Sendable, CaseIterable {
 /// The timesteps that a sample goes through: strictly falling, each step a call of the network at the higher of its two ends.
 ///
 ///     try TimestepList(from: 1000, to: 500, steps: 4)     // 1000, 875, 750, 625, 500
-package struct TimestepList: Hashable, Sendable {
+package struct TimestepList: Hashable, Sendable, Codable {
     /// From where the sample stands to where it is wanted: `steps` + 1 numbers.
     package let timesteps: [Int]
 
@@ -38,28 +38,49 @@ package struct TimestepList: Hashable, Sendable {
         self.timesteps = timesteps
     }
 
-    /// - Throws: `badTimesteps` unless 0 ≤ end < start and 1 ≤ steps ≤ start − end.
+    /// A list spread as diffusers spreads it over its whole chain.
+    ///
+    ///     try TimestepList(from: 1000, to: 500, steps: 4, spacing: .leading)     // 1000, 751, 626, 501, 500
+    ///
+    /// - Parameters:
+    ///   - offset: added to every timestep of `leading` that is no end of the list: diffusers' `steps_offset`.
+    ///   - sampler: DPM-Solver++'s `leading` and `linspace` are spread over one timestep more, and its last left out.
+    ///   - raised: whether the first of `leading`, which lies below the start, is raised to it. diffusers does not, and takes x_T for
+    ///     cleaner than it is.
+    /// - Throws: `badTimesteps` unless 0 ≤ end < start, 1 ≤ steps ≤ start − end, and the offset fits.
     package init(
-        from start: Int, to end: Int, steps: Int, spacing: TimestepSpacing = .trailing
+        from start: Int, to end: Int, steps: Int, spacing: TimestepSpacing = .trailing, offset: Int = 0,
+        for sampler: Sampler.Name = .ddim, raised: Bool = true
     ) throws(ChainError) {
         guard 0 <= end, end < start, (1...(start - end)).contains(steps) else {
             throw ChainError(
                 .badTimesteps,
                 "\(steps) steps do not fit between timestep \(start) and \(end): ask for 1 to \(max(1, start - end))")
         }
-        let length = Double(start - end)
+        let length = start - end
+        // With a step for every timestep there is none to leave out.
+        let left = sampler == .dpmSolver && steps < length ? 1 : 0
         switch spacing {
         case .leading:
-            let stride = (start - end) / steps
-            timesteps = [start] + (0..<steps - 1).reversed().map { end + 1 + $0 * stride } + [end]
+            let stride = length / (steps + left)
+            var inner = (left..<steps + left).reversed().map { end + 1 + offset + $0 * stride }
+            guard offset >= 0, inner[0] <= start else {
+                throw ChainError(
+                    .badTimesteps,
+                    "steps_offset lies in 0…\(offset + start - inner[0]) with \(steps) steps from \(start) to \(end), not at \(offset)"
+                )
+            }
+            if raised { inner[0] = start }
+            timesteps = inner + [end]
         case .linspace:
-            let gap = (length - 1) / Double(max(1, steps - 1))
-            timesteps =
-                [start] + (0..<steps - 1).reversed().map { end + 1 + Int((Double($0) * gap).rounded(.toNearestOrEven)) }
-                + [end]
+            let gap = Double(length - 1) / Double(max(1, steps + left - 1))
+            let inner = (left..<steps + left).reversed().map {
+                end + 1 + Int((Double($0) * gap).rounded(.toNearestOrEven))
+            }
+            timesteps = [start] + inner.dropFirst() + [end]
         case .trailing:
             timesteps = (0...steps).map { step in
-                Int((Double(start) - Double(step) * length / Double(steps)).rounded(.toNearestOrEven))
+                Int((Double(start) - Double(step) * Double(length) / Double(steps)).rounded(.toNearestOrEven))
             }
         }
     }

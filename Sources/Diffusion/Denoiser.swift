@@ -82,24 +82,21 @@ package struct Denoiser<Network: DenoisingNetwork> {
         return x * x.perRow(said.map(\.noiseFromX)) + output * x.perRow(said.map(\.noiseFromOutput))
     }
 
-    /// x̂_0 [N, C, H, W], guided, and clipped where that is asked for:
+    /// What the network says about x_t, guided, and x̂_0 of it, thresholded where that is asked for:
     ///
     ///     out = out(x, none) + w·(out(x, y) − out(x, none))           docs/maths.md (5.4)
     ///
     /// - Parameters:
     ///   - guidance: w for each row; 0 and 1 mean none and cost nothing. Others cost a second evaluation of that row.
-    ///   - clip: the greatest |x̂_0| for each row; nil: not clipped.
-    package func image(
-        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]? = nil, clip: [Double?]? = nil
-    ) -> Tensor {
+    ///   - thresholds: for each row; nil: none.
+    /// - Returns: both [N, C, H, W].
+    package func opinion(
+        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]? = nil, thresholds: [Threshold]? = nil
+    ) -> (output: Tensor, image: Tensor) {
         let output = guided(x, at: timesteps, labels: labels, guidance: guidance ?? [])
         let said = timesteps.map { prediction.coefficients(at: $0, on: schedule) }
-        var image = x * x.perRow(said.map(\.imageFromX)) + output * x.perRow(said.map(\.imageFromOutput))
-        if let clip, clip.contains(where: { $0 != nil }) {
-            let bound = x.perRow(clip.map { $0 ?? .infinity })
-            image = Tensor.maximum(Tensor.minimum(image, bound), -bound)
-        }
-        return image
+        let image = x * x.perRow(said.map(\.imageFromX)) + output * x.perRow(said.map(\.imageFromOutput))
+        return (output, image.thresholded(thresholds ?? []))
     }
 
     private func guided(_ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]) -> Tensor {

@@ -1,120 +1,113 @@
 package import Chain
 package import Torch
 
-/// How one sample is to be made. With x at its first timestep, this and the model decide every value of it.
-package struct SamplePlan: Hashable, Sendable {
-    /// Noise is keyed by (seed, number, target timestep, purpose): a sample does not depend on what it is batched with.
-    package var seed: UInt64
-    package var number: UInt32
-    /// 0…C; C: none.
-    package var label: Int
-    package var timesteps: TimestepList
-    package var sampler: Sampler
-    /// w; 0 and 1: none.
-    package var guidance: Double
-    /// The greatest |x̂_0|; nil: not clipped, which no ε-predictor survives near T, where x̂_0 = (x − √(1−ᾱ)·ε̂)/√ᾱ divides by 10⁻⁵.
-    package var clip: Double?
-
-    package init(
-        seed: UInt64, number: UInt32, label: Int, timesteps: TimestepList, sampler: Sampler = .ddim(),
-        guidance: Double = 1,
-        clip: Double? = 1
-    ) {
-        self.seed = seed
-        self.number = number
-        self.label = label
-        self.timesteps = timesteps
-        self.sampler = sampler
-        self.guidance = guidance
-        self.clip = clip
-    }
-}
-
-/// One step of one row: from `from` to the earlier `to`.
-package struct SampleStep: Hashable, Sendable {
-    package let plan: SamplePlan
-    package let from: Int
-    package let to: Int
-
-    /// - Parameter position: of `from` in the plan's timesteps; the last timestep has no step.
-    package init(_ plan: SamplePlan, at position: Int) {
-        self.plan = plan
-        from = plan.timesteps.timesteps[position]
-        to = plan.timesteps.timesteps[position + 1]
-    }
-}
-
-/// What a step leaves behind.
-package struct StepResult {
-    package let state: ChainState
-    /// x̂_0 [N, C, H, W] as the step saw it: the preview, and the server's last guess at the cut.
+/// What a pass leaves behind, row by row.
+package struct PassResult {
+    /// x at each pass's `to` [N, C, H, W].
+    package let x: Tensor
+    /// What the sampler remembers [N, C, H, W], of use for rows that keep something; nil: none does.
+    package let memory: Tensor?
+    /// x̂_0 [N, C, H, W] as the pass saw it: the preview, and the server's last guess at the cut.
     package let image: Tensor
 }
 
 extension Denoiser {
-    /// One evaluation of the network moves every row one step along its own plan: docs/maths.md (5.2), (5.3).
+    /// One evaluation of the network moves every row one pass along its own plan: docs/maths.md (5.2)–(5.8).
     ///
-    ///     x_s = a·x_t + b·x̂_0 + c·z
+    ///     x' = a·x + b·x̂_0 + c·out + d·m + e·z
+    ///     m' = f·x + g·x̂_0
     ///
-    /// Rows may stand at different timesteps, with different strides, samplers, guidance and clipping.
-    /// x̂_0 is clipped, x_s never.
+    /// Rows may stand at different timesteps, with different strides, samplers, orders, guidance and thresholds.
+    /// x̂_0 is thresholded, x' never.
     ///
-    /// - Precondition: x [N, C, H, W] with row i at `steps[i].from`; call it inside `withoutGradients`.
-    package func step(_ x: Tensor, _ steps: [SampleStep]) -> StepResult {
-        let image = image(
-            x, at: steps.map(\.from), labels: steps.map(\.plan.label), guidance: steps.map(\.plan.guidance),
-            clip: steps.map(\.plan.clip))
-        let moves = steps.map { $0.plan.sampler.step(from: $0.from, to: $0.to, on: schedule) }
+    /// - Parameters:
+    ///   - x: [N, C, H, W], row i at `passes[i].asked`.
+    ///   - memory: what the pass before left [N, C, H, W]; nil where no row remembers anything.
+    ///   - noise: z [N, C, H, W]; nil: drawn for each row from its plan's seed.
+    /// - Precondition: call it inside `withoutGradients`.
+    package func step(_ x: Tensor, memory: Tensor? = nil, _ passes: [SamplePass], noise: Tensor? = nil) -> PassResult {
+        let (output, image) = opinion(
+            x, at: passes.map(\.asked), labels: passes.map(\.plan.label), guidance: passes.map(\.plan.guidance),
+            thresholds: passes.map(\.plan.threshold))
+        let moves = passes.map { $0.coefficients(on: schedule, predicting: prediction) }
         var next = x * x.perRow(moves.map(\.x)) + image * x.perRow(moves.map(\.image))
-        if moves.contains(where: { $0.noise != 0 }) {
-            next = next + noise(like: x, steps, moves) * x.perRow(moves.map(\.noise))
+        func add(_ part: KeyPath<PassCoefficients, Double>, _ value: () -> Tensor) {
+            guard moves.contains(where: { $0[keyPath: part] != 0 }) else { return }
+            next = next + value() * x.perRow(moves.map { $0[keyPath: part] })
         }
-        return StepResult(state: ChainState(x: next, timesteps: steps.map(\.to)), image: image)
+        add(\.output) { output }
+        if let memory { add(\.memory) { memory } }
+        add(\.noise) { noise ?? drawn(like: x, passes, moves) }
+        var kept: Tensor?
+        if moves.contains(where: { $0.keep != nil }) {
+            kept = x * x.perRow(moves.map { $0.keep?.x ?? 0 }) + image * x.perRow(moves.map { $0.keep?.image ?? 0 })
+        }
+        return PassResult(x: next, memory: kept, image: image)
     }
 
     /// z for each row that wants it; rows that draw none get zeros.
-    private func noise(like x: Tensor, _ steps: [SampleStep], _ moves: [StepCoefficients]) -> Tensor {
+    private func drawn(like x: Tensor, _ passes: [SamplePass], _ moves: [PassCoefficients]) -> Tensor {
         let shape = x.shape, count = shape.dropFirst().reduce(1, *)
-        let values = zip(steps, moves).flatMap { step, move in
+        let values = zip(passes, moves).flatMap { pass, move in
             move.noise == 0
                 ? [Float](repeating: 0, count: count)
-                : CounterRandom(seed: step.plan.seed).normals(
-                    count, sample: step.plan.number, timestep: UInt32(step.to), purpose: .samplerNoise)
+                : CounterRandom(seed: pass.plan.seed).normals(
+                    count, sample: pass.plan.number, timestep: UInt32(pass.to), purpose: .samplerNoise)
         }
         return Tensor(values, shape: shape).to(x.dtype).to(x.device)
     }
 
+    /// One pass for each of these samples, in one evaluation of the network.
+    ///
+    /// - Parameter noise: z [N, C, H, W]; nil: drawn for each sample from its plan's seed.
+    /// - Returns: x̂_0 [N, C, H, W].
+    /// - Precondition: none is finished; all have the same shape; call it inside `withoutGradients`.
+    @discardableResult
+    package func advance(_ samples: inout [SampleState], noise: Tensor? = nil) -> Tensor {
+        let passes = samples.map { $0.plan.pass($0.passesDone) }
+        var memory: Tensor?
+        if let any = samples.lazy.compactMap(\.memory).first {
+            let none = any.zerosLike()
+            memory = .concatenated(samples.map { $0.memory ?? none }, 0)
+        }
+        let result = step(.concatenated(samples.map(\.x), 0), memory: memory, passes, noise: noise)
+        for row in samples.indices {
+            samples[row].advance(
+                to: result.x[row..<row + 1], memory: passes[row].keeps ? result.memory?[row..<row + 1] : nil)
+        }
+        return result.image
+    }
+
     /// Takes samples all the way along their plans, which may differ in length; for the head, tests and benches. A worker, which
-    /// admits and retires samples on the way, calls ``step(_:_:)`` itself.
+    /// admits and retires samples on the way, calls ``advance(_:noise:)`` itself.
     ///
     /// - Parameters:
     ///   - start: row i at the first timestep of `plans[i]`.
-    ///   - progress: called after each step with the share of all steps that is done.
+    ///   - noise: z of every step, [N, C, H, W] each, where plans share their list; nil: drawn.
+    ///   - progress: called after each pass with the share of all that is done.
     /// - Returns: the samples at their last timesteps, and the last x̂_0 of each.
     package func sample(
-        from start: ChainState, _ plans: [SamplePlan], progress: (Double) -> Void = { _ in }
-    ) -> StepResult {
-        precondition(
-            start.timesteps == plans.map(\.timesteps.start), "samples stand elsewhere than their plans begin")
+        from start: ChainState, _ plans: [SamplePlan], noise: [Tensor]? = nil, progress: (Double) -> Void = { _ in }
+    ) -> (state: ChainState, image: Tensor) {
+        guard !plans.isEmpty else { return (start, start.x) }
         return withoutGradients {
-            var rows = (0..<plans.count).map { start.x[$0..<$0 + 1] }
-            var images = rows
-            let longest = plans.map(\.timesteps.steps).max() ?? 0
-            for position in 0..<longest {
-                let active = plans.indices.filter { position < plans[$0].timesteps.steps }
-                let result = step(
-                    Tensor.concatenated(active.map { rows[$0] }, 0), active.map { SampleStep(plans[$0], at: position) })
+            var samples = plans.indices.map { SampleState(plans[$0], from: start, row: $0) }
+            var images = samples.map(\.x)
+            let longest = plans.map(\.passes).max() ?? 0
+            for pass in 0..<longest {
+                let active = plans.indices.filter { pass < plans[$0].passes }
+                var moving = active.map { samples[$0] }
+                let image = advance(&moving, noise: noise?[plans[active[0]].pass(pass).step])
                 for (place, row) in active.enumerated() {
-                    rows[row] = result.state.x[place..<place + 1]
-                    images[row] = result.image[place..<place + 1]
+                    samples[row] = moving[place]
+                    images[row] = image[place..<place + 1]
                 }
-                progress(Double(position + 1) / Double(longest))
+                progress(Double(pass + 1) / Double(longest))
             }
-            let end = plans.map(\.timesteps.end)
-            guard !plans.isEmpty else { return StepResult(state: start, image: start.x) }
-            return StepResult(
-                state: ChainState(x: Tensor.concatenated(rows, 0), timesteps: end),
-                image: Tensor.concatenated(images, 0))
+            return (
+                ChainState(x: .concatenated(samples.map(\.x), 0), timesteps: samples.map(\.timestep)),
+                .concatenated(images, 0)
+            )
         }
     }
 }

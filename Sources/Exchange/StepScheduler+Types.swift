@@ -29,13 +29,13 @@ extension StepScheduler {
     }
 
     package struct Sample: Hashable, Sendable {
-        /// From its start to its cut, falling strictly: n + 1 timesteps are n steps.
-        package let timesteps: [Int]
+        /// How often the network is asked on the way from its start to its cut: once a step, or twice (Heun).
+        package let passes: Int
         /// Run with and without its label.
         package let guided: Bool
 
-        package init(timesteps: [Int], guided: Bool = false) {
-            self.timesteps = timesteps
+        package init(passes: Int, guided: Bool = false) {
+            self.passes = passes
             self.guided = guided
         }
 
@@ -44,14 +44,10 @@ extension StepScheduler {
 
     package struct Slot: Hashable, Sendable {
         package let sample: SampleID
-        /// Counts from 0.
-        package let step: Int
-        /// The timestep at which the network is asked.
-        package let from: Int
-        /// The timestep to which the sampler goes.
-        package let to: Int
+        /// Counts the sample's passes from 0.
+        package let pass: Int
         package let guided: Bool
-        /// `to` is the sample's cut.
+        /// With this pass it is at its cut.
         package let isLast: Bool
     }
 

@@ -8,7 +8,7 @@ internal import DequeModule
 ///     }
 ///
 /// One iteration is one forward pass of one group (samples of the same model and shape). Slots may stand at different timesteps
-/// of different lists; each sample walks its own list, every step once. At most `capacity` samples share a pass, a guided one
+/// of different lists; each sample makes its own passes, every one once. At most `capacity` samples share a pass, a guided one
 /// counting twice, since it is run with and without its label.
 ///
 /// - Groups that have something to do take turns, so no group waits for more than the number of groups.
@@ -28,15 +28,14 @@ package struct StepScheduler: Sendable {
         /// Samples before this one were admitted.
         var admitted = 0
         var unfinished: Int
-        var stepsDone = 0
-        let steps: Int
+        var passesDone = 0
+        let passes: Int
     }
 
     private struct Resident: Sendable {
         let id: SampleID
         let sample: Sample
-        /// Index into the timesteps at which it stands.
-        var position = 0
+        var passesDone = 0
     }
 
     private struct Group: Sendable {
@@ -74,17 +73,14 @@ package struct StepScheduler: Sendable {
     package var jobCount: Int { jobs.count }
 
     /// - Parameter alone: no sample of another job is run while one of this is under way.
-    /// - Throws: `badTimesteps` if a list does not fall strictly over at least one step; `tooWide` for a guided sample where
-    ///   two inputs do not fit.
+    /// - Throws: `badTimesteps` for no sample, or one without a pass; `tooWide` for a guided sample where two inputs do not fit.
     package mutating func add(
         _ samples: [Sample], group: GroupKey, priority: Int32 = 0, alone: Bool = false
     ) throws(ExchangeError) -> Ticket {
         guard !samples.isEmpty else { throw ExchangeError(.badTimesteps, "a job has at least one sample") }
         for sample in samples {
-            guard sample.timesteps.count >= 2,
-                zip(sample.timesteps, sample.timesteps.dropFirst()).allSatisfy({ $0 > $1 })
-            else {
-                throw ExchangeError(.badTimesteps, "a sample's timesteps must fall strictly from its start to its cut")
+            guard sample.passes > 0 else {
+                throw ExchangeError(.badTimesteps, "a sample takes one step or more from its start to its cut")
             }
             guard sample.width <= capacity else {
                 throw ExchangeError(
@@ -97,7 +93,7 @@ package struct StepScheduler: Sendable {
         jobs[ticket.number] = Job(
             group: group, samples: samples, alone: alone,
             stride: Double(sign: .plus, exponent: -exponent, significand: 1), unfinished: samples.count,
-            steps: samples.reduce(0) { $0 + $1.timesteps.count - 1 })
+            passes: samples.reduce(0) { $0 + $1.passes })
         backlog.append(ticket)
         promote()
         return ticket
@@ -133,15 +129,13 @@ package struct StepScheduler: Sendable {
         return Iteration(
             group: key,
             slots: group.residents.map { resident in
-                let timesteps = resident.sample.timesteps
-                let position = resident.position
-                return Slot(
-                    sample: resident.id, step: position, from: timesteps[position], to: timesteps[position + 1],
-                    guided: resident.sample.guided, isLast: position + 2 == timesteps.count)
+                Slot(
+                    sample: resident.id, pass: resident.passesDone, guided: resident.sample.guided,
+                    isLast: resident.passesDone + 1 == resident.sample.passes)
             })
     }
 
-    /// The pass was run: its samples stand one step further, and those that reached their cut leave.
+    /// The pass was run: its samples are one pass further, and those that reached their cut leave.
     package mutating func advance() -> Advance {
         guard let key = inFlight else { return Advance(retired: [], completed: []) }
         inFlight = nil
@@ -150,10 +144,10 @@ package struct StepScheduler: Sendable {
         var staying: [Resident] = []
         staying.reserveCapacity(group.residents.count)
         for var resident in group.residents {
-            resident.position += 1
+            resident.passesDone += 1
             let ticket = resident.id.ticket
-            jobs[ticket.number]?.stepsDone += 1
-            guard resident.position + 1 == resident.sample.timesteps.count else {
+            jobs[ticket.number]?.passesDone += 1
+            guard resident.passesDone == resident.sample.passes else {
                 staying.append(resident)
                 continue
             }
@@ -174,9 +168,9 @@ package struct StepScheduler: Sendable {
         return result
     }
 
-    /// Steps done and to do over all samples of the job; nil: it is over.
+    /// Passes done and to do over all samples of the job; nil: it is over.
     package func progress(of ticket: Ticket) -> (done: Int, total: Int)? {
-        jobs[ticket.number].map { ($0.stepsDone, $0.steps) }
+        jobs[ticket.number].map { ($0.passesDone, $0.passes) }
     }
 
     // MARK: admission

@@ -105,6 +105,8 @@ package struct Topology: Hashable, Sendable {
     package struct Sample: Hashable, Sendable {
         package enum Sampler: String, CaseIterable, Sendable {
             case ddpm, ddim
+            case dpmSolver = "dpm-solver++"
+            case euler, heun
         }
 
         /// Samples of every label that the client holds.

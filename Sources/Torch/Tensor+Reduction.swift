@@ -41,6 +41,9 @@ extension Tensor {
 
     package func cumulativeSum(_ dim: Int) -> Tensor { .make("cumulativeSum", self) { ct_cumsum($0, Int64(dim), $1) } }
 
+    /// The elements along a dimension, rising.
+    package func sorted(_ dim: Int) -> Tensor { .make("sorted", self) { ct_sort($0, Int64(dim), $1) } }
+
     package func softmax(_ dim: Int) -> Tensor { .make("softmax", self) { ct_softmax($0, Int64(dim), $1) } }
 
     package func logSoftmax(_ dim: Int) -> Tensor { .make("logSoftmax", self) { ct_log_softmax($0, Int64(dim), $1) } }

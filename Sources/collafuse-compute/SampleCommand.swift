@@ -32,7 +32,7 @@ struct SampleCommand: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Steps over the whole chain, workers' and client's.", valueName: "n"))
     var steps = 50
 
-    @Option(name: .long, help: "`ddpm` or `ddim`.")
+    @Option(name: .long, help: "ddpm, ddim, dpm-solver++, euler, or heun, which asks the networks twice a step.")
     var sampler = SamplerChoice.ddim
 
     @Option(

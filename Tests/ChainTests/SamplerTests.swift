@@ -3,6 +3,12 @@ import Foundation
 import Testing
 
 struct SamplerTests {
+    /// A step on its own.
+    private func step(_ sampler: Sampler, from t: Int, to s: Int, on schedule: Schedule) throws -> PassCoefficients {
+        try SamplePlan(seed: 0, number: 0, label: 0, timesteps: TimestepList([t, s], on: schedule), sampler: sampler)
+            .pass(0).coefficients(on: schedule, predicting: .epsilon)
+    }
+
     @Test func listsAgreeWithDiffusers() throws {
         for golden in try Golden.load().timesteps {
             let spacing = try #require(TimestepSpacing(rawValue: golden.spacing))
@@ -44,9 +50,9 @@ struct SamplerTests {
         for step in steps {
             let schedule = try Schedule(try #require(kinds[step.schedule]), timesteps: 1000)
             let prediction = try #require(Prediction(rawValue: step.prediction))
-            let sampler: Sampler = step.sampler == "ddpm" ? .ddpm : .ddim(eta: step.eta)
+            let sampler: Sampler = step.sampler == "ddpm" ? .ddpm() : .ddim(eta: step.eta)
             let said = prediction.coefficients(at: step.t, on: schedule)
-            let move = sampler.step(from: step.t, to: step.s, on: schedule)
+            let move = try self.step(sampler, from: step.t, to: step.s, on: schedule)
             for i in step.x.indices {
                 var image = said.imageFromX * step.x[i] + said.imageFromOutput * step.output[i]
                 if step.clip { image = min(1, max(-1, image)) }
@@ -88,8 +94,8 @@ struct SamplerTests {
     @Test func ddimWithFullNoiseIsDDPM() throws {
         let schedule = try Schedule(.cosine(), timesteps: 1000)
         for (s, t) in [(499, 500), (200, 700), (0, 1), (0, 300)] {
-            let ddim = Sampler.ddim(eta: 1).step(from: t, to: s, on: schedule)
-            let ddpm = Sampler.ddpm.step(from: t, to: s, on: schedule)
+            let ddim = try step(.ddim(eta: 1), from: t, to: s, on: schedule)
+            let ddpm = try step(.ddpm(), from: t, to: s, on: schedule)
             #expect(abs(ddim.x - ddpm.x) < 1e-12)
             #expect(abs(ddim.image - ddpm.image) < 1e-12)
             #expect(abs(ddim.noise - ddpm.noise) < 1e-12)
@@ -97,7 +103,7 @@ struct SamplerTests {
     }
 
     /// A Gaussian x_0 has a known denoiser, so each x_s must keep the known variance, whatever the stride.
-    @Test(arguments: [Sampler.ddpm, .ddim(eta: 0), .ddim(eta: 0.5), .ddim(eta: 1)])
+    @Test(arguments: [Sampler.ddpm(), .ddim(), .ddim(eta: 0.5), .ddim(eta: 1), .ddim(rawNoise: true), .euler])
     func aWholeTrajectoryReachesTheKnownDistribution(sampler: Sampler) throws {
         let schedule = try Schedule(.cosine(), timesteps: 1000)
         let mean = 0.3, variance = 0.09
@@ -109,9 +115,11 @@ struct SamplerTests {
                 let bar = schedule.alphaBar(t), noise = schedule.noiseShare(t)
                 let gain = bar.squareRoot() * variance / (bar * variance + noise)
                 let offset = mean - gain * bar.squareRoot() * mean
-                let step = sampler.step(from: t, to: s, on: schedule)
-                let slope = step.x + step.image * gain
-                let constant = step.image * offset
+                let step = try self.step(sampler, from: t, to: s, on: schedule)
+                // The network's own words, ε̂ = (x_t − √ᾱ·x̂_0)/√(1−ᾱ), are affine too.
+                let own = step.output / noise.squareRoot()
+                let slope = step.x + own + (step.image - own * bar.squareRoot()) * gain
+                let constant = (step.image - own * bar.squareRoot()) * offset
                 m = slope * m + constant
                 v = slope * slope * v + step.noise * step.noise
             }
@@ -135,9 +143,24 @@ struct SamplerTests {
         }
     }
 
-    @Test func etaIsChecked() {
+    @Test func samplersThatCannotBeAreRefused() throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000), silent = try Schedule(.linear(end: 1), timesteps: 100)
         for eta in [-0.1, 1.1, .nan] {
-            #expect { try Sampler.ddim(eta: eta).check() } throws: { ($0 as? ChainError)?.code == .badSampler }
+            #expect { try Sampler.ddim(eta: eta).check(on: schedule) } throws: {
+                ($0 as? ChainError)?.code == .badSampler
+            }
+        }
+        for name in Sampler.Name.allCases {
+            try Sampler(name).check(on: schedule)
+            #expect(Sampler(name).name == name)
+        }
+        #expect { try Sampler.heun.check(on: silent) } throws: { ($0 as? ChainError)?.code == .badSampler }
+        for threshold in [
+            Threshold.clip(0), .clip(.nan), .clip(.infinity), .dynamic(quantile: 0, maximum: 2),
+            .dynamic(quantile: 1.1, maximum: 2), .dynamic(quantile: 0.9, maximum: 0.9),
+            .dynamic(quantile: .nan, maximum: 2),
+        ] {
+            #expect { try threshold.check() } throws: { ($0 as? ChainError)?.code == .badSampler }
         }
     }
 }

@@ -93,15 +93,13 @@ private struct PlaneWorld {
                 SamplePlan(
                     seed: 5, number: number, label: client,
                     timesteps: try TimestepList(from: 100, to: cut, steps: 100 - cut),
-                    sampler: .ddpm, clip: 4)
+                    sampler: .ddpm(), threshold: .clip(4))
             }
             let start = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: [2], on: schedule)
             let samples = withoutGradients {
-                var state = start
-                for position in 0..<(100 - cut) {
-                    state = denoiser.step(state.x, plans.map { SampleStep($0, at: position) }).state
-                }
-                return state.x
+                var x = start.x
+                for pass in 0..<(100 - cut) { x = denoiser.step(x, plans.map { $0.pass(pass) }).x }
+                return x
             }
             let truth = truth(client, at: cut, count, stream: 2)
             func mean(_ a: Tensor, _ b: Tensor) -> Double { a.distances(to: b).mean().item }

@@ -1,6 +1,7 @@
 import Chain
 import Diffusion
 import Foundation
+import Safetensors
 import Testing
 import Torch
 
@@ -12,25 +13,26 @@ struct SamplingTests {
     private func plan(
         _ number: UInt32, from start: Int = 1000, to end: Int, steps: Int, _ sampler: Sampler, label: Int = 0,
         guidance: Double = 1,
-        clip: Double? = nil
+        threshold: Threshold = .none
     ) throws -> SamplePlan {
         SamplePlan(
             seed: 9, number: number, label: label, timesteps: try TimestepList(from: start, to: end, steps: steps),
             sampler: sampler,
-            guidance: guidance, clip: clip)
+            guidance: guidance, threshold: threshold)
     }
 
     /// In float64, with the exact denoiser of a Gaussian: mean and variance at the cut and at the end are known.
-    @Test(arguments: [Sampler.ddpm, .ddim(eta: 0), .ddim(eta: 0.7)], [500, 0])
+    @Test(arguments: [Sampler.ddpm(), .ddim(), .ddim(eta: 0.7), .dpmSolver, .heun], [500, 0])
     func wholeTrajectoriesReachTheKnownDistribution(sampler: Sampler, end: Int) throws {
         let mean = 0.3, variance = 0.16, count = 4000
         let denoiser = try Denoiser(
             GaussianNetwork(schedule: schedule, mean: mean, variance: variance), on: schedule, labels: 0)
         let plans = try (0..<UInt32(count)).map { try plan($0, to: end, steps: (1000 - end) / 5, sampler) }
         let noise = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: [1], on: schedule)
-        var x = noise.x.to(.float64)
-        for position in 0..<plans[0].timesteps.steps {
-            x = denoiser.step(x, plans.map { SampleStep($0, at: position) }).state.x
+        var x = noise.x.to(.float64), memory: Tensor?
+        for pass in 0..<plans[0].passes {
+            let result = denoiser.step(x, memory: memory, plans.map { $0.pass(pass) })
+            (x, memory) = (result.x, result.memory)
         }
         #expect(x.dtype == .float64)
         let bar = schedule.alphaBar(end), wanted = bar * variance + 1 - bar
@@ -43,48 +45,102 @@ struct SamplingTests {
         let model = try ModelDirectory(contentsOf: goldens("unet-classes"))
         let denoiser = try Denoiser(model.network, on: model.schedule, labels: 4)
         let plans = [
-            try plan(0, to: 500, steps: 5, .ddim(), label: 1, clip: 1),
-            try plan(1, to: 200, steps: 7, .ddpm, label: 4, clip: 1),
-            try plan(2, to: 700, steps: 3, .ddim(eta: 0.5), label: 3, guidance: 2.5, clip: 1),
-            try plan(3, to: 0, steps: 6, .ddim(eta: 1), label: 2, guidance: 0, clip: 1.5),
+            try plan(0, to: 500, steps: 5, .ddim(), label: 1, threshold: .clip(1)),
+            try plan(1, to: 200, steps: 7, .ddpm(), label: 4, threshold: .clip(1)),
+            try plan(2, to: 700, steps: 3, .ddim(eta: 0.5), label: 3, guidance: 2.5, threshold: .clip(1)),
+            try plan(3, to: 0, steps: 6, .ddim(eta: 1), label: 2, guidance: 0, threshold: .clip(1.5)),
+            try plan(4, to: 0, steps: 5, .dpmSolver, label: 1, threshold: .dynamic(quantile: 0.9, maximum: 2)),
+            try plan(5, to: 300, steps: 3, .heun, label: 0, guidance: 1.5, threshold: .clip(1)),
+            try plan(6, to: 300, steps: 6, .euler, label: 0, threshold: .clip(1)),
         ]
-        func sample(_ plans: [SamplePlan]) -> StepResult {
+        func sample(_ plans: [SamplePlan]) -> (state: ChainState, image: Tensor) {
             let start = ChainState(
                 noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: [1, 8, 8], on: model.schedule)
             return denoiser.sample(from: start, plans)
         }
         let together = sample(plans)
-        #expect(together.state.timesteps == [500, 200, 700, 0])
+        #expect(together.state.timesteps == [500, 200, 700, 0, 0, 300, 300])
         for (row, plan) in plans.enumerated() {
             let alone = sample([plan])
             #expect(difference(alone.state.x[0], together.state.x[row]) < 1e-4, "row \(row)")
             #expect(difference(alone.image[0], together.image[row]) < 1e-4, "row \(row)")
         }
-        let other = sample([try self.plan(17, to: 500, steps: 5, .ddim(), label: 1, clip: 1)])
+        let other = sample([try self.plan(17, to: 500, steps: 5, .ddim(), label: 1, threshold: .clip(1))])
         #expect(difference(other.state.x[0], together.state.x[0]) > 0.1)
     }
 
-    /// Stopping at a checkpoint and going on gives what going through gives, bit for bit.
-    @Test func aSampleDoesNotDependOnARestart() throws {
+    /// Stopping after any pass, being written down, and going on elsewhere gives what going through gives, bit for bit.
+    @Test(
+        arguments: [
+            Sampler.ddpm(), .ddpm(variance: .large), .ddim(), .ddim(eta: 0.5, rawNoise: true), .dpmSolver, .euler,
+            .heun,
+        ], [400, 0])
+    func aSampleDoesNotDependOnARestart(sampler: Sampler, end: Int) throws {
         let model = try ModelDirectory(contentsOf: goldens("unet-classes"))
         let denoiser = try Denoiser(model.network, on: model.schedule, labels: 4)
-        let whole = try plan(5, to: 400, steps: 6, .ddpm, label: 2, clip: 1)
-        let start = ChainState(noiseFor: [(9, 5)], imageShape: [1, 8, 8], on: model.schedule)
-        let through = denoiser.sample(from: start, [whole]).state.x
-        var first = whole, second = whole
-        first.timesteps = try TimestepList(Array(whole.timesteps.timesteps[0...2]), on: model.schedule)
-        second.timesteps = try TimestepList(Array(whole.timesteps.timesteps[2...]), on: model.schedule)
-        let half = denoiser.sample(from: start, [first]).state
-        let resumed = try ChainState(
-            received: Tensor(half.x.floats, shape: half.x.shape), at: half.timesteps, imageShape: [1, 8, 8])
-        #expect(denoiser.sample(from: resumed, [second]).state.x.floats == through.floats)
+        let plans = try (0..<2).map {
+            try plan($0, to: end, steps: 4, sampler, label: 2, guidance: 1 + Double($0), threshold: .clip(1))
+        }
+        let start = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: [1, 8, 8], on: model.schedule)
+        let through = denoiser.sample(from: start, plans).state.x
+        for stop in 0...plans[0].passes {
+            var samples = plans.indices.map { SampleState(plans[$0], model: 7, from: start, row: $0) }
+            withoutGradients { for _ in 0..<stop { denoiser.advance(&samples) } }
+            let file = try SampleState.archive(samples).encoded()
+            var resumed = try SampleState.restored(
+                from: SafetensorsArchive(decoding: file), imageShape: [1, 8, 8], on: model.schedule)
+            #expect(resumed.map(\.model) == [7, 7] && resumed.map(\.passesDone) == [stop, stop])
+            #expect(resumed.map(\.plan) == plans && resumed.map(\.timestep) == samples.map(\.timestep))
+            withoutGradients { while resumed[0].passesDone < plans[0].passes { denoiser.advance(&resumed) } }
+            #expect(resumed.map(\.isFinished) == [true, true])
+            #expect(Tensor.concatenated(resumed.map(\.x), 0).floats == through.floats, "after \(stop) passes")
+        }
+    }
+
+    @Test func statesThatNoSamplerLeftAreRefused() throws {
+        let model = try ModelDirectory(contentsOf: goldens("unet-classes"))
+        let denoiser = try Denoiser(model.network, on: model.schedule, labels: 4)
+        let plan = try plan(0, to: 0, steps: 4, .dpmSolver, label: 2)
+        let start = ChainState(noiseFor: [(9, 0)], imageShape: [1, 8, 8], on: model.schedule)
+        var samples = [SampleState(plan, from: start)]
+        withoutGradients { _ = denoiser.advance(&samples) }
+        let good = try SampleState.archive(samples)
+        func isRefused(_ archive: SafetensorsArchive, imageShape: [Int] = [1, 8, 8]) -> Bool {
+            do { _ = try SampleState.restored(from: archive, imageShape: imageShape, on: model.schedule) } catch {
+                return error.code == .badState
+            }
+            return false
+        }
+        #expect(!isRefused(good))
+        #expect(isRefused(good, imageShape: [1, 4, 16]))
+        #expect(isRefused(SafetensorsArchive()))
+        let text = try #require(good.metadata["samples"])
+        for (from, to) in [
+            ("\"passesDone\":1", "\"passesDone\":5"), ("\"passesDone\":1", "\"passesDone\":-1"),
+            ("\"passesDone\":1", "\"passesDone\":0"), ("[1000,", "[1001,"), ("[1000,", "[1,"),
+            ("[1000,750,500,250,0]", "[]"),
+            ("\"remembers\":true", "\"remembers\":false"),
+            ("\"dpmSolver\":{}", "\"ddim\":{\"eta\":0,\"rawNoise\":false}"),
+            ("{", "["),
+        ] {
+            var bad = good
+            bad.metadata["samples"] = text.replacingOccurrences(of: from, with: to)
+            #expect(bad.metadata != good.metadata && isRefused(bad), "\(from) → \(to)")
+        }
+        for spoilt in ["x", "memory"] {
+            var bad = SafetensorsArchive(metadata: good.metadata)
+            for entry in good.entries where entry.name != spoilt { try bad.append(entry) }
+            #expect(isRefused(bad))
+            try bad.append(.init(name: spoilt, shape: [1, 1, 8, 8], floats: Array(repeating: .nan, count: 64)))
+            #expect(isRefused(bad))
+        }
     }
 
     @Test func guidanceLeadsAwayFromNone() throws {
         let denoiser = try Denoiser(LabelNetwork(rows: 4), on: schedule, labels: 3)
         let x = Tensor.zeros([4, 1])
         let t = 500, ratio = -(schedule.noiseShare(t) / schedule.alphaBar(t)).squareRoot()
-        let images = denoiser.image(x, at: [t, t, t, t], labels: [0, 1, 2, 3], guidance: [1, 3, 0, 2]).doubles
+        let images = denoiser.opinion(x, at: [t, t, t, t], labels: [0, 1, 2, 3], guidance: [1, 3, 0, 2]).image.doubles
         // ε̂ is 1 + label, .25 for none: row 1 is .25 + 3·(2 − .25), rows 0 and 2 are not guided, none stays none.
         for (image, noise) in zip(images, [1, 5.5, 3, 0.25]) { #expect(abs(image - ratio * noise) < 1e-5) }
     }
@@ -113,7 +169,9 @@ struct SamplingTests {
     /// x̂_0 is clipped where asked, x_ζ never: it is noise to a good part and reaches far beyond the images' range.
     @Test func clipsTheGuessAndNotTheSample() throws {
         let denoiser = try Denoiser(GaussianNetwork(schedule: schedule, mean: 0, variance: 4), on: schedule, labels: 0)
-        let plans = try (0..<64).map { try plan($0, to: 500, steps: 4, .ddim(), clip: $0 < 32 ? 0.5 : nil) }
+        let plans = try (0..<64).map {
+            try plan($0, to: 500, steps: 4, .ddim(), threshold: $0 < 32 ? .clip(0.5) : .none)
+        }
         let start = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: [4], on: schedule)
         let result = denoiser.sample(from: start, plans)
         #expect(result.image[0..<32].abs().max().item <= 0.5)

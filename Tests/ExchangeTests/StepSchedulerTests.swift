@@ -8,28 +8,26 @@ import Testing
 
     static let group = Group(model: 1, shape: [1, 8, 8])
 
-    private func ramp(_ from: Int, _ to: Int) -> Sample {
-        Sample(timesteps: Array(stride(from: from, through: to, by: -1)))
-    }
+    private func ramp(_ from: Int, _ to: Int) -> Sample { Sample(passes: from - to) }
 
     private func pass(_ scheduler: inout StepScheduler) throws -> StepScheduler.Iteration {
         let iteration = scheduler.next()
         return try #require(iteration)
     }
 
-    @Test func aSampleWalksItsList() throws {
+    @Test func aSampleMakesItsPasses() throws {
         var scheduler = StepScheduler(capacity: 4)
-        let ticket = try scheduler.add([Sample(timesteps: [10, 7, 3])], group: Self.group)
+        let ticket = try scheduler.add([Sample(passes: 2)], group: Self.group)
         let first = try pass(&scheduler)
         #expect(first.group == Self.group)
-        #expect(first.slots.map { [$0.step, $0.from, $0.to] } == [[0, 10, 7]])
+        #expect(first.slots.map(\.pass) == [0])
         #expect(first.slots[0].isLast == false)
         let none = scheduler.advance().retired
         #expect(none.isEmpty)
         #expect(scheduler.progress(of: ticket)?.done == 1)
         #expect(scheduler.progress(of: ticket)?.total == 2)
         let second = try pass(&scheduler)
-        #expect(second.slots.map { [$0.step, $0.from, $0.to] } == [[1, 7, 3]])
+        #expect(second.slots.map(\.pass) == [1])
         #expect(second.slots[0].isLast)
         let done = scheduler.advance()
         #expect(done.retired.map(\.index) == [0])
@@ -39,26 +37,24 @@ import Testing
         #expect(scheduler.isIdle)
     }
 
-    @Test func jobsOfDifferentTimestepsShareAPass() throws {
+    @Test func jobsAtDifferentStepsShareAPass() throws {
         var scheduler = StepScheduler(capacity: 8)
         _ = try scheduler.add([ramp(1000, 500)], group: Self.group)
         _ = scheduler.next()
         _ = scheduler.advance()
         _ = try scheduler.add([ramp(30, 10), ramp(800, 200)], group: Self.group)
         let slots = try pass(&scheduler).slots
-        #expect(Set(slots.map(\.from)) == [999, 30, 800])
+        #expect(slots.map(\.pass) == [1, 0, 0])
     }
 
-    @Test func badListsAreRefused() {
+    @Test func samplesWithoutAPassAreRefused() {
         var scheduler = StepScheduler(capacity: 1)
-        for timesteps in [[], [5], [5, 5], [5, 6], [9, 3, 4]] {
-            #expect(throws: ExchangeError.self) {
-                try scheduler.add([Sample(timesteps: timesteps)], group: Self.group)
-            }
+        for passes in [0, -1, .min] {
+            #expect(throws: ExchangeError.self) { try scheduler.add([Sample(passes: passes)], group: Self.group) }
         }
         #expect(throws: ExchangeError.self) { try scheduler.add([], group: Self.group) }
         #expect(throws: ExchangeError.self) {
-            try scheduler.add([Sample(timesteps: [2, 1], guided: true)], group: Self.group)
+            try scheduler.add([Sample(passes: 1, guided: true)], group: Self.group)
         }
         #expect(scheduler.isIdle)
     }
@@ -140,14 +136,14 @@ import Testing
         #expect(tickets == [before, after])
     }
 
-    /// No sample skips or repeats a step, the width is never exceeded, all that is not cancelled ends, and nobody waits for
-    /// longer than all the others' steps take.
+    /// No sample skips or repeats a pass, the width is never exceeded, all that is not cancelled ends, and nobody waits for
+    /// longer than all the others' passes take.
     @Test(arguments: 0..<150) func lawsHoldUnderRandomLoad(seed: Int) throws {
         var random = SplitMix64(seed: UInt64(seed))
         let capacity = 2 + random.below(8)
         var scheduler = StepScheduler(capacity: capacity)
-        var expected: [StepScheduler.SampleID: [Int]] = [:]
-        var walked: [StepScheduler.SampleID: [Int]] = [:]
+        var expected: [StepScheduler.SampleID: Int] = [:]
+        var made: [StepScheduler.SampleID: Int] = [:]
         var guided: [StepScheduler.SampleID: Bool] = [:]
         var groups: [StepScheduler.Ticket: Group] = [:]
         var alone: Set<StepScheduler.Ticket> = []
@@ -168,10 +164,9 @@ import Testing
                     if alone.contains(slot.sample.ticket) {
                         #expect(iteration.slots.allSatisfy { $0.sample.ticket == slot.sample.ticket })
                     }
-                    if walked[slot.sample] == nil { walked[slot.sample] = [slot.from] }
-                    #expect(walked[slot.sample]?.last == slot.from)
-                    #expect(walked[slot.sample]?.count == slot.step + 1)
-                    walked[slot.sample]?.append(slot.to)
+                    #expect(made[slot.sample, default: 0] == slot.pass)
+                    made[slot.sample, default: 0] += 1
+                    #expect(slot.isLast == (made[slot.sample] == expected[slot.sample]))
                 }
                 if random.chance(0.02),
                     let victim = groups.keys.filter({ !completed.contains($0) && !cancelled.contains($0) }).min(by: {
@@ -182,35 +177,32 @@ import Testing
                     scheduler.cancel(victim)
                 }
                 let advance = scheduler.advance()
-                for sample in advance.retired { #expect(walked[sample] == expected[sample]) }
+                for sample in advance.retired { #expect(made[sample] == expected[sample]) }
                 completed.formUnion(advance.completed)
             }
         }
         for _ in 0..<30 {
             let group = Group(model: UInt64(1 + random.below(3)), shape: [1, 8, 8])
             let samples = (0..<(1 + random.below(6))).map { _ in
-                let steps = 1 + random.below(6)
-                let start = 100 + random.below(900)
-                let timesteps = (0...steps).map { start - 13 * $0 }
-                return Sample(timesteps: timesteps, guided: random.chance(0.3))
+                Sample(passes: 1 + random.below(6), guided: random.chance(0.3))
             }
-            workLeft += samples.reduce(0) { $0 + $1.timesteps.count - 1 }
+            workLeft += samples.reduce(0) { $0 + $1.passes }
             let suspect = random.chance(0.1)
             let ticket = try scheduler.add(samples, group: group, priority: Int32(random.below(3)), alone: suspect)
             groups[ticket] = group
             if suspect { alone.insert(ticket) }
             for (index, sample) in samples.enumerated() {
                 let id = StepScheduler.SampleID(ticket: ticket, index: index)
-                expected[id] = sample.timesteps
+                expected[id] = sample.passes
                 guided[id] = sample.guided
             }
             try walk(until: passes + random.below(4))
         }
-        // A pass does at least one step, so what is not through by then waits for ever.
+        // An iteration does at least one, so what is not through by then waits for ever.
         try walk(until: passes + workLeft)
         #expect(scheduler.isIdle)
         #expect(completed.union(cancelled) == Set(groups.keys))
         #expect(completed.isDisjoint(with: cancelled))
-        for (id, timesteps) in expected where completed.contains(id.ticket) { #expect(walked[id] == timesteps) }
+        for (id, passes) in expected where completed.contains(id.ticket) { #expect(made[id] == passes) }
     }
 }

@@ -44,7 +44,7 @@ struct DenoiseLoopTests {
     /// `Denoiser.sample` on the version's weights: no scheduler, no batching, no sealing.
     private func reference(_ payload: WirePayload, seed: UInt64) throws -> [Float] {
         let order = try DenoiseOrder(payload, run: scene.run)
-        let shape = [1, 4, 4]
+        let plans = order.plans(lowestCut: 10), shape = [1, 4, 4]
         let start: ChainState
         if let x = order.start {
             start = try ChainState(
@@ -52,9 +52,9 @@ struct DenoiseLoopTests {
                 imageShape: shape)
         } else {
             start = ChainState(
-                noiseFor: order.plans.map { ($0.seed, $0.number) }, imageShape: shape, on: scene.run.schedule)
+                noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: shape, on: scene.run.schedule)
         }
-        return try Scene.denoiser(seed: seed, run: scene.run).sample(from: start, order.plans).state.x.floats
+        return try Scene.denoiser(seed: seed, run: scene.run).sample(from: start, plans).state.x.floats
     }
 
     /// Rows of a batch take other paths through the matrix kernels than a row alone: single precision, a few dozen steps.
@@ -70,6 +70,10 @@ struct DenoiseLoopTests {
             .denoise([1], to: 20, steps: 12, seed: 1, sampler: .ddpm),
             .denoise([0, 0], to: 10, steps: 3, seed: 2, eta: 0.7, guidance: 3),
             .denoise([2], to: 99, steps: 1, seed: 3, sampler: .ddpm),
+            .denoise([2, 0], to: 40, steps: 5, seed: 6, sampler: .dpmSolver),
+            .denoise([0], to: 10, steps: 4, seed: 7, sampler: .heun, guidance: 2),
+            .denoise([1], to: 30, steps: 4, seed: 7, sampler: .heun),
+            .denoise([2], to: 30, steps: 7, seed: 7, sampler: .euler),
             .denoise([1, 1], to: 50, steps: 8, seed: 4, first: 1_000_000, guidance: 1.5, clip: 2),
             started,
         ]
@@ -85,6 +89,7 @@ struct DenoiseLoopTests {
         let commands = try run(jobs, slots: slots)
         let passes = try #require(commands.compactMap(\.iterations).last)
         let steps = payloads.reduce(0) { $0 + $1.denoiseRequest.label.count * ($1.denoiseRequest.timestep.count - 1) }
+        #expect(payloads.filter { $0.denoiseRequest.sampler == .heun }.count == 2)
         #expect(passes < steps)
         // All of them fit: no more passes than the longest has steps.
         if slots == 32 { #expect(passes == 12) }

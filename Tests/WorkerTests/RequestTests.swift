@@ -130,9 +130,12 @@ struct RequestTests {
             [1, 2], to: 20, steps: 4, seed: 9, first: 5, sampler: .ddpm, guidance: 0, clip: 0)
         var order = try DenoiseOrder(payload, run: run)
         #expect(order.cut.timestep == 20 && order.timesteps.timesteps == [100, 80, 60, 40, 20])
-        #expect(order.labels == [1, 2] && order.seed == 9 && order.sampler == .ddpm)
-        #expect(order.guidance == 1 && !order.isGuided && order.clip == nil && order.start == nil)
-        #expect(order.plans.map(\.number) == [5, 6] && order.plans.map(\.label) == [1, 2])
+        #expect(order.labels == [1, 2] && order.seed == 9 && order.sampler == .ddpm())
+        #expect(order.guidance == 1 && !order.isGuided && order.threshold == .none && order.start == nil)
+        let plans = order.plans(lowestCut: 20)
+        #expect(plans.map(\.number) == [5, 6] && plans.map(\.label) == [1, 2])
+        // A backbone may be asked at the cut itself only where it was trained below it.
+        #expect(plans.map(\.asksAtEnd) == [false, false] && order.plans(lowestCut: 19)[0].asksAtEnd)
         payload.denoiseRequest.sampler = .ddim
         payload.denoiseRequest.eta = 0.5
         payload.denoiseRequest.guidance = 2.5
@@ -140,8 +143,16 @@ struct RequestTests {
         payload.denoiseRequest.timestep = [60, 50, 20]
         payload.tensors = try WirePayload.tensors("x", [2, 1, 4, 4], (0..<32).map(Float.init))
         order = try DenoiseOrder(payload, run: run)
-        #expect(order.sampler == .ddim(eta: 0.5) && order.guidance == 2.5 && order.isGuided && order.clip == 1.5)
+        #expect(order.sampler == .ddim(eta: 0.5) && order.guidance == 2.5 && order.isGuided)
+        #expect(order.threshold == .clip(1.5))
         #expect(order.start == [(0..<16).map(Float.init), (16..<32).map(Float.init)])
+        payload.denoiseRequest.dynamicQuantile = 0.99
+        #expect(try DenoiseOrder(payload, run: run).threshold == .dynamic(quantile: 0.99, maximum: 1.5))
+        let samplers: [(WireSamplerKind, Sampler)] = [(.dpmSolver, .dpmSolver), (.euler, .euler), (.heun, .heun)]
+        for (kind, sampler) in samplers {
+            payload.denoiseRequest.sampler = kind
+            #expect(try DenoiseOrder(payload, run: run).sampler == sampler)
+        }
     }
 
     static let badDenoising: [Bad] = [
@@ -169,8 +180,12 @@ struct RequestTests {
         Bad("from the middle without x", .badRequest, "starts at 100", "`x`") {
             $0.denoiseRequest.timestep = [70, 50]
         },
-        Bad("no sampler", .badRequest, "DDPM or DDIM") { $0.denoiseRequest.sampler = .unspecified },
-        Bad("later sampler", .badRequest, "DDPM or DDIM") { $0.denoiseRequest.sampler = .UNRECOGNIZED(9) },
+        Bad("no sampler", .badRequest, "ddpm, ddim, dpm-solver++, euler, heun") {
+            $0.denoiseRequest.sampler = .unspecified
+        },
+        Bad("later sampler", .badRequest, "ddpm, ddim, dpm-solver++, euler, heun") {
+            $0.denoiseRequest.sampler = .UNRECOGNIZED(9)
+        },
         Bad("η below 0", .badRequest, "0…1") { $0.denoiseRequest.eta = -0.1 },
         Bad("η above 1", .badRequest, "0…1") { $0.denoiseRequest.eta = 1.1 },
         Bad("η that is no number", .badRequest, "0…1") { $0.denoiseRequest.eta = .nan },
@@ -179,6 +194,13 @@ struct RequestTests {
         Bad("guidance that is no number", .badRequest, "0…100") { $0.denoiseRequest.guidance = .nan },
         Bad("negative clip", .badRequest, "above 0") { $0.denoiseRequest.clip = -1 },
         Bad("infinite clip", .badRequest, "above 0") { $0.denoiseRequest.clip = .infinity },
+        Bad("quantile above 1", .badRequest, "quantile in (0, 1]") { $0.denoiseRequest.dynamicQuantile = 1.5 },
+        Bad("quantile that is no number", .badRequest, "quantile in (0, 1]") {
+            $0.denoiseRequest.dynamicQuantile = .nan
+        },
+        Bad("dynamic below 1", .badRequest, "maximum of 1 or more") {
+            $0.denoiseRequest.dynamicQuantile = 0.9; $0.denoiseRequest.clip = 0.5
+        },
         Bad("clip that is no number", .badRequest, "above 0") { $0.denoiseRequest.clip = .nan },
         Bad("sample numbers that overflow", .badRequest, "too large") { $0.denoiseRequest.firstSample = .max },
         Bad("an x too few", .badRequest, "2 images") {

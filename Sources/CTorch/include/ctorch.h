@@ -144,6 +144,7 @@ ct_status ct_norm(ct_tensor a, const int64_t *dims, int32_t rank, bool keep, ct_
 ct_status ct_argmax(ct_tensor a, int64_t dim, bool keep, ct_tensor *out);
 ct_status ct_argmin(ct_tensor a, int64_t dim, bool keep, ct_tensor *out);
 ct_status ct_cumsum(ct_tensor a, int64_t dim, ct_tensor *out);
+ct_status ct_sort(ct_tensor a, int64_t dim, ct_tensor *out);  // rising
 ct_status ct_softmax(ct_tensor a, int64_t dim, ct_tensor *out);
 ct_status ct_log_softmax(ct_tensor a, int64_t dim, ct_tensor *out);
 

@@ -59,7 +59,7 @@ struct HeadSampler {
         payload.denoiseRequest.firstSample = chunk.first
         payload.denoiseRequest.label = chunk.labels.map(UInt32.init)
         payload.denoiseRequest.cut = UInt32(cut.timestep)
-        payload.denoiseRequest.sampler = request.sampler == .ddpm ? .ddpm : .ddim
+        payload.denoiseRequest.sampler = request.sampler.kind
         payload.denoiseRequest.timestep = try TimestepList(
             from: run.schedule.timesteps, to: cut.timestep, steps: workerSteps
         ).timesteps.map(UInt32.init)
@@ -89,7 +89,8 @@ struct HeadSampler {
             // which the head would turn into what it knows.
             return SamplePlan(
                 seed: request.seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
-                timesteps: timesteps, sampler: isKnown && request.sampler == .ddpm ? .ddpm : .ddim(),
+                timesteps: timesteps,
+                sampler: isKnown ? request.sampler.sampler : request.sampler.sampler.withoutNoise,
                 guidance: isKnown ? request.guidance : 1)
         }
         let final = head.sample(from: state, plans).state.x.clamped(-1, 1)
@@ -103,5 +104,29 @@ struct HeadSampler {
         let top = run.schedule.timesteps
         let share = Int((Double(request.steps * (top - cut.timestep)) / Double(top)).rounded())
         return min(max(1, share), max(1, request.steps - 1), top - cut.timestep)
+    }
+}
+
+extension SamplerChoice {
+    /// For the request to the workers.
+    fileprivate var kind: WireSamplerKind {
+        switch self {
+        case .ddpm: .ddpm
+        case .ddim: .ddim
+        case .dpmSolver: .dpmSolver
+        case .euler: .euler
+        case .heun: .heun
+        }
+    }
+
+    /// For the head.
+    fileprivate var sampler: Sampler {
+        switch self {
+        case .ddpm: .ddpm()
+        case .ddim: .ddim()
+        case .dpmSolver: .dpmSolver
+        case .euler: .euler
+        case .heun: .heun
+        }
     }
 }

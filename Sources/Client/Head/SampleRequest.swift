@@ -4,6 +4,12 @@ public enum SamplerChoice: String, Sendable, CaseIterable {
     case ddpm
     /// η = 0: no noise on the way.
     case ddim
+    /// DPM-Solver++ 2M: good samples in the fewest steps.
+    case dpmSolver = "dpm-solver++"
+    /// DDIM with η = 0 under the name it has elsewhere.
+    case euler
+    /// Asks the networks twice a step.
+    case heun
 }
 
 /// What is to be drawn.

@@ -157,7 +157,8 @@ package struct BaselineTrial {
             let plans = part.enumerated().map { index, label in
                 SamplePlan(
                     seed: seed, number: UInt32(start + index), label: label, timesteps: timesteps,
-                    sampler: plan.sampler == "ddpm" ? .ddpm : .ddim(), guidance: plan.guidance)
+                    sampler: Sampler.Name(rawValue: plan.sampler).map { Sampler($0) } ?? .ddim(),
+                    guidance: plan.guidance)
             }
             let noise = ChainState(
                 noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: plan.image, on: schedule)

@@ -75,6 +75,13 @@ package nonisolated enum WireSamplerKind: SwiftProtobuf.Enum, Swift.CaseIterable
   case unspecified // = 0
   case ddpm // = 1
   case ddim // = 2
+
+  /// DPM-Solver++ 2M
+  case dpmSolver // = 3
+  case euler // = 4
+
+  /// asks the network twice a step
+  case heun // = 5
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -86,6 +93,9 @@ package nonisolated enum WireSamplerKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case 0: self = .unspecified
     case 1: self = .ddpm
     case 2: self = .ddim
+    case 3: self = .dpmSolver
+    case 4: self = .euler
+    case 5: self = .heun
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -95,6 +105,9 @@ package nonisolated enum WireSamplerKind: SwiftProtobuf.Enum, Swift.CaseIterable
     case .unspecified: return 0
     case .ddpm: return 1
     case .ddim: return 2
+    case .dpmSolver: return 3
+    case .euler: return 4
+    case .heun: return 5
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -104,6 +117,9 @@ package nonisolated enum WireSamplerKind: SwiftProtobuf.Enum, Swift.CaseIterable
     .unspecified,
     .ddpm,
     .ddim,
+    .dpmSolver,
+    .euler,
+    .heun,
   ]
 
 }
@@ -305,6 +321,9 @@ package nonisolated struct WireDenoiseRequest: Sendable {
   /// |x̂_0| at most; 0: not clipped
   package var clip: Double = 0
 
+  /// above 0: x̂_0 is clipped at ±s and divided by s, this quantile of |x̂_0| in 1 … clip
+  package var dynamicQuantile: Double = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -349,7 +368,7 @@ nonisolated extension WireReleasePolicy: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireSamplerKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SAMPLER_KIND_UNSPECIFIED\0\u{1}SAMPLER_KIND_DDPM\0\u{1}SAMPLER_KIND_DDIM\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SAMPLER_KIND_UNSPECIFIED\0\u{1}SAMPLER_KIND_DDPM\0\u{1}SAMPLER_KIND_DDIM\0\u{1}SAMPLER_KIND_DPM_SOLVER\0\u{1}SAMPLER_KIND_EULER\0\u{1}SAMPLER_KIND_HEUN\0")
 }
 
 nonisolated extension WireFailureCode: SwiftProtobuf._ProtoNameProviding {
@@ -561,7 +580,7 @@ nonisolated extension WirePublishReceipt: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DenoiseRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}seed\0\u{3}first_sample\0\u{1}label\0\u{1}cut\0\u{1}sampler\0\u{1}eta\0\u{1}timestep\0\u{1}guidance\0\u{1}clip\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}seed\0\u{3}first_sample\0\u{1}label\0\u{1}cut\0\u{1}sampler\0\u{1}eta\0\u{1}timestep\0\u{1}guidance\0\u{1}clip\0\u{3}dynamic_quantile\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -578,6 +597,7 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
       case 7: try { try decoder.decodeRepeatedUInt32Field(value: &self.timestep) }()
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.guidance) }()
       case 9: try { try decoder.decodeSingularDoubleField(value: &self.clip) }()
+      case 10: try { try decoder.decodeSingularDoubleField(value: &self.dynamicQuantile) }()
       default: break
       }
     }
@@ -611,6 +631,9 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
     if self.clip.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.clip, fieldNumber: 9)
     }
+    if self.dynamicQuantile.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.dynamicQuantile, fieldNumber: 10)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -624,6 +647,7 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.timestep != rhs.timestep {return false}
     if lhs.guidance != rhs.guidance {return false}
     if lhs.clip != rhs.clip {return false}
+    if lhs.dynamicQuantile != rhs.dynamicQuantile {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

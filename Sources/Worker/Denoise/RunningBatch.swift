@@ -23,12 +23,6 @@ struct RunningBatch {
         var reported = Date.distantPast
     }
 
-    private struct Sample {
-        let plan: SamplePlan
-        /// x_t [1, C, H, W]
-        var x: Tensor
-    }
-
     private let desk: JobDesk
     private let run: RunDescriptor
     private let shape: [Int]
@@ -37,7 +31,7 @@ struct RunningBatch {
     private var scheduler: StepScheduler
     private var jobs: [StepScheduler.Ticket: Job] = [:]
     private var tickets: [JobKey: StepScheduler.Ticket] = [:]
-    private var samples: [StepScheduler.SampleID: Sample] = [:]
+    private var samples: [StepScheduler.SampleID: SampleState] = [:]
     private var passes: UInt64 = 0
 
     /// Jobs are said to go on at least this often, in seconds.
@@ -90,11 +84,12 @@ struct RunningBatch {
         } catch {
             throw RequestError(.badRequest, error.message)
         }
-        let plans = order.plans
+        let start = try order.chainState(run)
+        let plans = order.plans(lowestCut: version.lowestCut)
         let ticket: StepScheduler.Ticket
         do {
             ticket = try scheduler.add(
-                plans.map { .init(timesteps: $0.timesteps.timesteps, guided: order.isGuided) },
+                plans.map { .init(passes: $0.passes, guided: order.isGuided) },
                 group: .init(model: version.number, shape: shape), alone: assignment.alone)
         } catch {
             throw RequestError(.badRequest, error.message)
@@ -102,10 +97,8 @@ struct RunningBatch {
         jobs[ticket] = Job(opened: opened, fence: assignment.fence, version: version, labels: order.labels)
         tickets[assignment.key] = ticket
         for (index, plan) in plans.enumerated() {
-            let x =
-                order.start.map { Tensor($0[index], shape: [1] + shape) }
-                ?? ChainState(noiseFor: [(plan.seed, plan.number)], imageShape: shape, on: run.schedule).x
-            samples[.init(ticket: ticket, index: index)] = Sample(plan: plan, x: x)
+            samples[.init(ticket: ticket, index: index)] = SampleState(
+                plan, model: version.number, from: start, row: index)
         }
     }
 
@@ -146,16 +139,9 @@ struct RunningBatch {
             preconditionFailure("a version was dropped while samples of it ran")
         }
         let slots = iteration.slots
-        let running = slots.compactMap { samples[$0.sample] }
-        let next = try TorchError.catching {
-            withoutGradients {
-                denoiser.step(
-                    Tensor.concatenated(running.map(\.x), 0),
-                    zip(slots, running).map { SampleStep($1.plan, at: $0.step) }
-                ).state.x
-            }
-        }
-        for (row, slot) in slots.enumerated() { samples[slot.sample]?.x = next[row..<row + 1] }
+        var running = slots.compactMap { samples[$0.sample] }
+        try TorchError.catching { withoutGradients { _ = denoiser.advance(&running) } }
+        for (slot, state) in zip(slots, running) { samples[slot.sample] = state }
     }
 
     private mutating func charge(_ iteration: StepScheduler.Iteration, _ microseconds: Double) {

@@ -1,6 +1,7 @@
 package import Chain
 package import Diffusion
 internal import Safetensors
+internal import Torch
 package import Wire
 
 /// A denoise job's payload, read and checked against the run: samples that the step scheduler may take in.
@@ -15,8 +16,7 @@ package struct DenoiseOrder: Sendable {
     package let timesteps: TimestepList
     /// 1: no guidance.
     package let guidance: Double
-    /// |x̂_0| at most; nil: not clipped.
-    package let clip: Double?
+    package let threshold: Threshold
     /// x at the start for each sample; nil: it starts from noise at T.
     package let start: [[Float]]?
 
@@ -40,10 +40,6 @@ package struct DenoiseOrder: Sendable {
             throw RequestError(
                 .badRequest, "the guidance scale lies in 0…\(Self.maximumGuidance), not at \(request.guidance)")
         }
-        guard request.clip >= 0, request.clip.isFinite else {
-            throw RequestError(
-                .badRequest, "x̂_0 is clipped at a number above 0, or not at all (0), not at \(request.clip)")
-        }
         guard request.firstSample <= .max - UInt32(request.label.count) else {
             throw RequestError(.badRequest, "the first sample's number is too large")
         }
@@ -51,17 +47,13 @@ package struct DenoiseOrder: Sendable {
         firstSample = request.firstSample
         labels = request.label.map(Int.init)
         guidance = request.guidance == 0 ? 1 : request.guidance
-        clip = request.clip == 0 ? nil : request.clip
         do throws(ChainError) {
             cut = try run.cut(Int(request.cut))
             timesteps = try TimestepList(request.timestep.map(Int.init), on: run.schedule)
-            switch request.sampler {
-            case .ddpm: sampler = .ddpm
-            case .ddim: sampler = .ddim(eta: request.eta)
-            case .unspecified, .UNRECOGNIZED:
-                throw ChainError(.badSampler, "the sampler is not known here: it is DDPM or DDIM")
-            }
-            try sampler.check()
+            sampler = try request.readSampler()
+            try sampler.check(on: run.schedule)
+            threshold = request.threshold
+            try threshold.check()
         } catch {
             throw RequestError(.badRequest, error.message)
         }
@@ -88,13 +80,29 @@ package struct DenoiseOrder: Sendable {
 }
 
 extension DenoiseOrder {
-    /// One plan for each sample.
-    package var plans: [SamplePlan] {
+    /// One plan for each sample, on a backbone that was trained for the timesteps past `lowestCut`.
+    package func plans(lowestCut: Int) -> [SamplePlan] {
         labels.enumerated().map { index, label in
             SamplePlan(
                 seed: seed, number: firstSample + UInt32(index), label: label, timesteps: timesteps, sampler: sampler,
-                guidance: guidance, clip: clip)
+                guidance: guidance, threshold: threshold, asksAtEnd: cut.timestep > lowestCut)
         }
+    }
+
+    /// Where the samples begin: at the client's x, or at noise.
+    ///
+    /// - Throws: `badRequest`
+    package func chainState(_ run: RunDescriptor) throws(RequestError) -> ChainState {
+        let shape = [run.image.channels, run.image.height, run.image.width]
+        guard let start else {
+            return ChainState(
+                noiseFor: labels.indices.map { (seed, firstSample + UInt32($0)) }, imageShape: shape, on: run.schedule)
+        }
+        do {
+            return try ChainState(
+                received: Tensor(start.flatMap { $0 }, shape: [start.count] + shape),
+                at: start.map { _ in timesteps.start }, imageShape: shape)
+        } catch { throw RequestError(.badRequest, error.message) }
     }
 
     package var isGuided: Bool { guidance != 1 }
@@ -106,5 +114,28 @@ extension DenoiseOrder {
                 .cutNotCovered,
                 "no backbone was trained down to ζ = \(cut); the lowest cut that is covered is \(version.lowestCut)")
         }
+    }
+}
+
+extension WireDenoiseRequest {
+    /// - Throws: `badSampler`
+    fileprivate func readSampler() throws(ChainError) -> Sampler {
+        let name: Sampler.Name
+        switch sampler {
+        case .ddpm: name = .ddpm
+        case .ddim: name = .ddim
+        case .dpmSolver: name = .dpmSolver
+        case .euler: name = .euler
+        case .heun: name = .heun
+        case .unspecified, .UNRECOGNIZED:
+            let known = Sampler.Name.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ChainError(.badSampler, "the sampler is not known here: it is one of \(known)")
+        }
+        return Sampler(name, eta: eta)
+    }
+
+    fileprivate var threshold: Threshold {
+        if dynamicQuantile != 0 { return .dynamic(quantile: dynamicQuantile, maximum: clip) }
+        return clip == 0 ? .none : .clip(clip)
     }
 }
