@@ -34,8 +34,8 @@ package struct BrokerConfiguration: Sendable {
     /// Results on their way to one client that it has not acknowledged.
     package var resultWindow: Int = 32
     package var resultWindowBytes: Int = 8 << 20
-    /// One client gets previews at most this often; those between are dropped.
-    package var previewInterval: Int64 = 50 * .millisecond
+    /// Of one client; previews above it are dropped.
+    package var previewBytesPerSecond = 4 << 20
     /// A worker's slots count for no more than this.
     package var slotsPerWorker: UInt32 = 4096
 

@@ -28,6 +28,7 @@ extension BrokerCore {
 
     /// The one way out of the table, from whatever state: stored, told to client and worker, remembered until it expires.
     mutating func end(_ handle: JobHandle, _ jobEnd: JobEnd) {
+        forgetCheckpoint(of: handle)
         guard let job = jobs[handle] else { return }
         release(handle)
         _ = jobs.remove(handle)

@@ -8,6 +8,8 @@ enum LeaseLoss {
     case crashed
     /// The worker gave it back.
     case handedBack
+    /// The worker gave it back because it goes, and left a checkpoint if there was something to keep: another goes on at once.
+    case drained
 }
 
 extension BrokerCore {
@@ -150,20 +152,24 @@ extension BrokerCore {
         let attempt = job.attempts + 1
         let fence = Fence(broker: broker, bootEpoch: bootEpoch, attempt: attempt)
         counters.leased += 1
+        if job.checkpoint != nil { counters.resumed += 1 }
         actions.append(.append(.attempted(job.key, attempt: attempt)))
         let epoch = bootEpoch
         _ = jobs.update(handle) { job in
             job.attempts = attempt
             job.epoch = epoch
+            // What the last attempt did beyond its checkpoint is to be done again: it counts as progress.
+            job.stepsDone = UInt64(job.checkpoint?.header.step ?? 0)
         }
         hold(handle, fence, by: worker, alone: alone, charged: job.cost)
         var message = WireJob()
         message.job = ref(job.key, fence)
         message.leaseMs = UInt64(configuration.lease / .millisecond)
         message.alone = alone
+        if let checkpoint = job.checkpoint { message.checkpoint = checkpoint.header.message }
         send(
-            .job(message), [job.envelope, job.sealed] + (job.checkpoint.map { [$0] } ?? []), to: workers[worker].session
-        )
+            .job(message), [job.envelope, job.sealed] + (job.checkpoint.map { [$0.bytes] } ?? []),
+            to: workers[worker].session)
     }
 
     /// A worker that came back goes on with what it has.
@@ -260,17 +266,22 @@ extension BrokerCore {
     /// The lease ends without a result: the job waits a little and is queued again, or is given up.
     mutating func lose(_ handle: JobHandle, _ loss: LeaseLoss) {
         guard let job = jobs[handle], case .leased(let lease) = job.state else { return }
-        release(handle, actualCost: loss == .handedBack ? 0 : nil)
+        release(handle, actualCost: loss == .crashed ? nil : 0)
         var crashes = job.crashes
         if loss == .crashed {
             counters.leasesLost += 1
-            if lease.alone { crashes += 1 }
+            if lease.alone {
+                crashes += 1
+                // It may be the checkpoint's fault.
+                forgetCheckpoint(of: handle)
+            }
             _ = jobs.update(handle) { job in
                 job.suspect = true
                 job.crashes = crashes
             }
         }
         if crashes >= configuration.crashesAllowed { return bury(handle) }
+        if loss == .drained { return enqueue(handle, first: true) }
         delay(handle)
     }
 
@@ -305,6 +316,7 @@ extension BrokerCore {
 
     /// The worker says goodbye: what it still has is handed back.
     mutating func retire(_ worker: Int, on connection: ConnectionID) {
+        withdraw(worker)
         for handle in held(by: worker) { lose(handle, .handedBack) }
         part(from: connection)
     }

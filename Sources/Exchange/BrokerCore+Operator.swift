@@ -117,6 +117,10 @@ package struct BrokerCounters: Hashable, Sendable {
     package var readopted = 0
     package var leasesLost = 0
     package var handedBack = 0
+    /// Checkpoints that were kept, those that found no room, and jobs that were leased with one.
+    package var checkpoints = 0
+    package var checkpointsRefused = 0
+    package var resumed = 0
     package var finished = 0
     package var staleResults = 0
     package var acknowledged = 0

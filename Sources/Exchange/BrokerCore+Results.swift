@@ -19,10 +19,10 @@ extension BrokerCore {
         guard let job = jobs[handle] else { return }
         let keptUntil = min(job.expires, now.wall + configuration.limits.resultLife)
         let bytes = job.envelope.count + header.bytes.count + sealed.count + Job.overhead
+        forgetCheckpoint(of: handle)
         weigh(handle, bytes: bytes)
         _ = jobs.update(handle) { job in
             job.sealed = []
-            job.checkpoint = nil
             job.state = .inMailbox(
                 Delivery(header: header.bytes, sealed: sealed, fence: header.fence, keptUntil: keptUntil))
         }

@@ -9,7 +9,8 @@ extension BrokerCore {
         case .heartbeat(let heartbeat):
             progress(of: worker, iterations: heartbeat.iterations)
             if heartbeat.hasModel { workers[worker].model = heartbeat.model }
-            send(.pong(WirePong()), to: connection)
+            workers[worker].versionsInUse = Array(heartbeat.versionInUse.prefix(Self.versionsPerWorker))
+            send(.pong(pong(to: worker)), to: connection)
         case .progress(let progress):
             for job in progress.job { self.progress(job, of: worker) }
         case .checkpoint(let checkpoint): store(checkpoint, frames.attachments[0], from: worker)
@@ -55,6 +56,7 @@ extension BrokerCore {
     }
 
     private static let keysPerWorker = 16
+    private static let versionsPerWorker = 16
 
     private mutating func readopt(_ held: [WireJobRef], by worker: Int) {
         workers[worker].iterations = 0
@@ -93,7 +95,7 @@ extension BrokerCore {
         }
         let isAnothers = if case .leased(let lease) = job.state { lease.worker != worker } else { false }
         guard let header = try? ResultHeader(bytes: bytes), header.key == job.key, header.fence == fence,
-            header.worker == workers[worker].id, isNewest(fence, of: job), !isAnothers
+            header.worker == workers[worker].id, header.status != .preview, isNewest(fence, of: job), !isAnothers
         else {
             counters.staleResults += 1
             return confirm(result.job, stale: true, to: worker)
@@ -119,33 +121,30 @@ extension BrokerCore {
         switch nack.code {
         case .unknownPoolKey:
             if let lane = jobs[handle]?.lane { leave(lane, worker) }
-        case .busy, .outOfMemory, .internal, .draining:
+        case .draining:
+            workers[worker].draining = true
+            withdraw(worker)
+        case .busy, .outOfMemory, .internal:
             workers[worker].pausedUntil = now.uptime + max(pause, configuration.backoff)
             timers.add(.paused(worker: worker), due: workers[worker].pausedUntil)
         default: break
         }
         if nack.code == .outOfMemory, !lease.alone { _ = jobs.update(handle) { $0.suspect = true } }
-        lose(handle, .handedBack)
+        lose(handle, nack.code == .draining ? .drained : .handedBack)
         offer(worker)
     }
 
-    private mutating func store(_ checkpoint: WireCheckpoint, _ bytes: [UInt8], from worker: Int) {
-        guard let (handle, fence) = find(checkpoint.job), lease(of: handle, worker, fence) != nil else { return }
-        prolong(handle)
-        guard bytes.count <= configuration.limits.bytesPerResult, let job = jobs[handle] else { return }
-        weigh(handle, bytes: job.bytes - (job.checkpoint?.count ?? 0) + bytes.count)
-        _ = jobs.update(handle) { $0.checkpoint = bytes }
-    }
-
-    /// Previews are worth something only at once: without a session, or too soon after the last, they are dropped.
+    /// Previews are worth something only at once: without a session, or when there are too many, they are dropped. They are no
+    /// progress: a lease is not put off by them.
     private mutating func relay(_ frames: Frames, from worker: Int) {
         guard case .preview(let preview) = frames.control.body,
-            let header = try? ResultHeader(bytes: frames.attachments[0]),
+            let header = try? ResultHeader(bytes: frames.attachments[0]), header.status == .preview,
+            header.worker == workers[worker].id,
             let client = clientPlaces[header.client], let handle = clients[client].jobs[header.job],
             lease(of: handle, worker, header.fence) != nil,
-            now.uptime - clients[client].lastPreview >= configuration.previewInterval
+            clients[client].mayPreview(
+                frames.attachments[1].count, rate: configuration.previewBytesPerSecond, at: now.uptime)
         else { return }
-        clients[client].lastPreview = now.uptime
         var relayed = WirePreview()
         relayed.jobID = Data(header.job.bytes)
         relayed.step = preview.step

@@ -9,7 +9,8 @@ package import Wire
 /// - `BrokerCore+Sessions`: opening, liveness, closing
 /// - `BrokerCore+Clients`: SUBMIT, CANCEL, FETCH, RESULT_ACK, STATUS
 /// - `BrokerCore+Results`: the mailbox
-/// - `BrokerCore+Workers`: READY, RESULT, NACK, CHECKPOINT, PREVIEW
+/// - `BrokerCore+Workers`: READY, RESULT, NACK, PREVIEW
+/// - `BrokerCore+Checkpoints`: CHECKPOINT, and which model versions are in use
 /// - `BrokerCore+Leases`: lanes, leasing, progress, loss
 /// - `BrokerCore+Expiry`: timers and the ends of jobs
 /// - `BrokerCore+Recovery`: the state from the journal
@@ -30,6 +31,7 @@ package struct BrokerCore: Sendable {
     var lanePlaces: [LaneKey: Int] = [:]
     var jobs = JobTable()
     var usage = Usage()
+    var checkpoints = CheckpointUsage()
     var counters = BrokerCounters()
     var draining = false
     /// Jobs from the journal whose timers start with the first event.

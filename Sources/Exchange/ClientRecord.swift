@@ -11,6 +11,16 @@ struct ClientRecord: Sendable {
     var tombstones: [JobID: Tombstone] = [:]
     var usage = Usage()
     var mailbox = Mailbox()
-    /// Uptime.
-    var lastPreview = Int64.min / 2
+    /// Uptime by which the previews that were passed on have paid for their bytes.
+    var previewsPaid = Int64.min / 2
+
+    /// Previews may be ahead of what they have paid for by this.
+    private static let previewCredit = Int64.second / 4
+
+    /// Whether another preview of so many bytes goes out now: at most `rate` bytes a second, and a quarter of that at once, but always one.
+    mutating func mayPreview(_ bytes: Int, rate: Int, at now: Int64) -> Bool {
+        guard session != nil, previewsPaid <= now + Self.previewCredit else { return false }
+        previewsPaid = max(previewsPaid, now) + Int64(Double(bytes) / Double(max(rate, 1)) * Double(Int64.second))
+        return true
+    }
 }

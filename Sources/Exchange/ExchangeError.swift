@@ -1,8 +1,8 @@
 /// Something that this room was asked for and cannot do.
 package struct ExchangeError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
-        /// A sample whose timesteps cannot be walked.
-        case badTimesteps
+        /// A sample whose steps cannot be taken.
+        case badSteps
         /// More than fits into one forward pass.
         case tooWide
         /// A publication that the schedule has no room for.

@@ -39,7 +39,8 @@ struct Job: Sendable {
     let cost: UInt64
 
     var state: State = .queued
-    var checkpoint: [UInt8]?
+    /// The newest, of whichever attempt; kept in memory only.
+    var checkpoint: Checkpoint?
     /// The newest attempt; 0: none yet.
     var attempts: UInt32 = 0
     /// The boot epoch of the newest attempt; nil: before the broker's last start.
@@ -99,4 +100,10 @@ enum JobEnd: Sendable, Hashable {
     case acknowledged
     /// Over without a result.
     case ended(WireCode)
+}
+
+/// A running job's state, for the worker that has it next. The broker cannot read it.
+struct Checkpoint: Sendable {
+    let header: CheckpointHeader
+    let bytes: [UInt8]
 }

@@ -12,6 +12,8 @@ package struct Limits: Hashable, Sendable {
     package var bytesPerJob = 8 << 20
     /// Of one result or checkpoint: several tensors for each image of the job.
     package var bytesPerResult = 32 << 20
+    /// Of all checkpoints. One that finds no room is not kept, and the one before it stays.
+    package var checkpointBytes = 64 << 20
     /// Jobs that are over and are remembered until they expire.
     package var tombstonesPerClient = 20_000
     /// An envelope may expire at most so far in the future, in milliseconds.

@@ -95,7 +95,6 @@ struct LinkSession: Sendable {
         case (.greeting, _): return .lost(lose("the broker answered HELLO with something else", at: now))
         case (.open, .ping):
             return number(.pong(WirePong()), at: now).map { .reply($0) } ?? .nothing
-        case (.open, .pong): return .nothing
         case (.open, .some(let body)): return .message(body, frames.attachments)
         default: return .nothing
         }

@@ -33,13 +33,17 @@ extension StepScheduler {
         package let passes: Int
         /// Run with and without its label.
         package let guided: Bool
+        /// Above 0 for a sample that comes from another worker.
+        package let passesDone: Int
 
-        package init(passes: Int, guided: Bool = false) {
+        package init(passes: Int, guided: Bool = false, passesDone: Int = 0) {
             self.passes = passes
             self.guided = guided
+            self.passesDone = passesDone
         }
 
         var width: Int { guided ? 2 : 1 }
+        var isThrough: Bool { passesDone == passes }
     }
 
     package struct Slot: Hashable, Sendable {

@@ -7,13 +7,13 @@ internal import DequeModule
 ///         for done in scheduler.advance().completed { … }
 ///     }
 ///
-/// One iteration is one forward pass of one group (samples of the same model and shape). Slots may stand at different timesteps
-/// of different lists; each sample makes its own passes, every one once. At most `capacity` samples share a pass, a guided one
+/// One iteration is one forward pass of one group (samples of the same model and shape). Slots may stand at different places
+/// of ways of different lengths; each sample makes its own passes, every one once. At most `capacity` samples share a pass, a guided one
 /// counting twice, since it is run with and without its label.
 ///
 /// - Groups that have something to do take turns, so no group waits for more than the number of groups.
-/// - Within a group, jobs with samples that wait take turns (stride scheduling: a priority one higher is worth twice the
-///   turns), so a job of many samples does not shut out a small one and no job waits for ever.
+/// - Within a group, jobs with samples that wait take turns by priority and deadline: see `AdmissionQueue`, which also says how long
+///   one can wait for its turn. With G groups and samples of L passes at most, a turn comes every G·L passes or sooner.
 /// - Who is next and does not fit waits for room rather than being overtaken, so guided samples are not starved.
 /// - A job that must run alone starts when all before it are through, and those after it wait for it.
 ///
@@ -22,34 +22,42 @@ package struct StepScheduler: Sendable {
     private struct Job: Sendable {
         let group: GroupKey
         let samples: [Sample]
+        let priority: Int32
+        let deadline: Int64?
         let alone: Bool
-        /// Turns are spaced by this.
-        let stride: Double
-        /// Samples before this one were admitted.
-        var admitted = 0
+        /// The first that was not admitted; those that came through already are passed over.
+        var next = 0
         var unfinished: Int
-        var passesDone = 0
+        var passesDone: Int
         let passes: Int
+
+        mutating func passOver() {
+            while next < samples.count, samples[next].isThrough { next += 1 }
+        }
     }
 
     private struct Resident: Sendable {
         let id: SampleID
         let sample: Sample
-        var passesDone = 0
+        var passesDone: Int
     }
 
     private struct Group: Sendable {
+        /// Those whose step is longest ago first.
         var residents: [Resident] = []
         var width = 0
-        /// Jobs with samples that were not admitted yet, by turn.
-        var waiting = RankedHeap()
-        /// Of the job that was admitted last: where a new job begins.
-        var turn = 0.0
+        var waiting = AdmissionQueue()
 
         var isEmpty: Bool { residents.isEmpty && waiting.isEmpty }
     }
 
-    package let capacity: Int
+    /// A pass that was handed out and not yet advanced: the first residents of a group.
+    private struct Pass: Sendable {
+        let group: GroupKey
+        var count: Int
+    }
+
+    package private(set) var capacity: Int
     private var jobs: [Int: Job] = [:]
     private var tickets = 0
     private var groups: [GroupKey: Group] = [:]
@@ -60,8 +68,7 @@ package struct StepScheduler: Sendable {
     /// Jobs that take part: not in the backlog.
     private var active = 0
     private var alone: Ticket?
-    /// The group whose pass was handed out and not yet advanced.
-    private var inFlight: GroupKey?
+    private var pass: Pass?
 
     /// - Parameter capacity: the widest forward pass, in network inputs.
     package init(capacity: Int) {
@@ -72,28 +79,34 @@ package struct StepScheduler: Sendable {
     package var isIdle: Bool { jobs.isEmpty }
     package var jobCount: Int { jobs.count }
 
-    /// - Parameter alone: no sample of another job is run while one of this is under way.
-    /// - Throws: `badTimesteps` for no sample, or one without a pass; `tooWide` for a guided sample where two inputs do not fit.
+    /// - Parameters:
+    ///   - deadline: when all its samples are wanted, on the clock that `hopeless` is told; nil: no matter when.
+    ///   - alone: no sample of another job is run while one of this is under way.
+    /// - Throws: `badSteps` for a sample without a pass or beyond its last, or if there is none that has one to go; `tooWide` for a
+    ///   guided sample where two inputs do not fit.
     package mutating func add(
-        _ samples: [Sample], group: GroupKey, priority: Int32 = 0, alone: Bool = false
+        _ samples: [Sample], group: GroupKey, priority: Int32 = 0, deadline: Int64? = nil, alone: Bool = false
     ) throws(ExchangeError) -> Ticket {
-        guard !samples.isEmpty else { throw ExchangeError(.badTimesteps, "a job has at least one sample") }
         for sample in samples {
-            guard sample.passes > 0 else {
-                throw ExchangeError(.badTimesteps, "a sample takes one step or more from its start to its cut")
+            guard sample.passes >= 1, sample.passesDone >= 0, sample.passesDone <= sample.passes else {
+                throw ExchangeError(.badSteps, "a sample takes at least one step and stands in front of one of them")
             }
             guard sample.width <= capacity else {
                 throw ExchangeError(
                     .tooWide, "a guided sample needs two network inputs and this worker runs one at a time")
             }
         }
+        guard !samples.allSatisfy(\.isThrough) else {
+            throw ExchangeError(.badSteps, "a job has at least one sample that has a step to go")
+        }
         tickets += 1
         let ticket = Ticket(number: tickets)
-        let exponent = Int(min(max(priority, -8), 8))
-        jobs[ticket.number] = Job(
-            group: group, samples: samples, alone: alone,
-            stride: Double(sign: .plus, exponent: -exponent, significand: 1), unfinished: samples.count,
+        var job = Job(
+            group: group, samples: samples, priority: priority, deadline: deadline, alone: alone,
+            unfinished: samples.count(where: { !$0.isThrough }), passesDone: samples.reduce(0) { $0 + $1.passesDone },
             passes: samples.reduce(0) { $0 + $1.passes })
+        job.passOver()
+        jobs[ticket.number] = job
         backlog.append(ticket)
         promote()
         return ticket
@@ -108,6 +121,9 @@ package struct StepScheduler: Sendable {
         } else {
             active -= 1
             if alone == ticket { alone = nil }
+            if pass?.group == job.group, let count = pass?.count, let group = groups[job.group] {
+                pass?.count -= group.residents.prefix(count).count { $0.id.ticket == ticket }
+            }
             modify(job.group) { group in
                 group.waiting.remove(ticket.number)
                 group.residents.removeAll { $0.id.ticket == ticket }
@@ -118,17 +134,23 @@ package struct StepScheduler: Sendable {
         promote()
     }
 
-    /// The next forward pass; nil: nothing to do. The one before must have been advanced.
+    /// The next forward pass; nil: nothing to do. The one before must have been advanced or given up.
     package mutating func next() -> Iteration? {
-        precondition(inFlight == nil, "the iteration before was not advanced")
+        precondition(pass == nil, "the iteration before was not advanced")
         guard let key = ring.popFirst() else { return nil }
         ring.append(key)
         admit(to: key)
         guard let group = groups[key] else { return nil }
-        inFlight = key
+        var width = 0
+        // All of them, unless the capacity was narrowed while they ran.
+        let running = group.residents.prefix { resident in
+            width += resident.sample.width
+            return width <= capacity
+        }
+        pass = Pass(group: key, count: running.count)
         return Iteration(
             group: key,
-            slots: group.residents.map { resident in
+            slots: running.map { resident in
                 Slot(
                     sample: resident.id, pass: resident.passesDone, guided: resident.sample.guided,
                     isLast: resident.passesDone + 1 == resident.sample.passes)
@@ -137,13 +159,13 @@ package struct StepScheduler: Sendable {
 
     /// The pass was run: its samples are one pass further, and those that reached their cut leave.
     package mutating func advance() -> Advance {
-        guard let key = inFlight else { return Advance(retired: [], completed: []) }
-        inFlight = nil
         var result = Advance(retired: [], completed: [])
-        guard var group = groups.removeValue(forKey: key) else { return result }
-        var staying: [Resident] = []
+        guard let done = pass else { return result }
+        pass = nil
+        guard var group = groups.removeValue(forKey: done.group) else { return result }
+        var staying = Array(group.residents.dropFirst(done.count))
         staying.reserveCapacity(group.residents.count)
-        for var resident in group.residents {
+        for var resident in group.residents.prefix(done.count) {
             resident.passesDone += 1
             let ticket = resident.id.ticket
             jobs[ticket.number]?.passesDone += 1
@@ -162,15 +184,48 @@ package struct StepScheduler: Sendable {
             }
         }
         group.residents = staying
-        groups[key] = group
-        tidy(key)
+        groups[done.group] = group
+        tidy(done.group)
         promote()
         return result
+    }
+
+    /// The pass was not run: its samples stand where they stood.
+    package mutating func giveUp() { pass = nil }
+
+    /// Passes are no wider than this from now on, or than a guided sample is. Samples that were admitted to a wider one go on, a part of
+    /// them at a time.
+    package mutating func narrow(to width: Int) {
+        precondition(pass == nil, "a pass is under way")
+        capacity = min(capacity, max(2, width))
     }
 
     /// Passes done and to do over all samples of the job; nil: it is over.
     package func progress(of ticket: Ticket) -> (done: Int, total: Int)? {
         jobs[ticket.number].map { ($0.passesDone, $0.passes) }
+    }
+
+    /// Jobs that cannot be through by their deadline even if every pass from now on is theirs. In the order in which they came.
+    ///
+    /// - Parameters:
+    ///   - now: on the deadlines' clock.
+    ///   - pass: how long a pass takes at least, likewise.
+    package func hopeless(at now: Int64, pass: Int64) -> [Ticket] {
+        let dated = jobs.filter { $0.value.deadline != nil }
+        guard !dated.isEmpty else { return [] }
+        var longest: [Int: Int] = [:]
+        for group in groups.values {
+            for resident in group.residents {
+                let left = resident.sample.passes - resident.passesDone
+                longest[resident.id.ticket.number] = max(longest[resident.id.ticket.number] ?? 0, left)
+            }
+        }
+        return dated.compactMap { number, job in
+            let waiting = job.samples.dropFirst(job.next).map { $0.passes - $0.passesDone }.max() ?? 0
+            // In Double: a client may name any deadline.
+            let end = Double(now) + Double(max(longest[number] ?? 0, waiting)) * Double(pass)
+            return end > Double(job.deadline ?? .max) ? Ticket(number: number) : nil
+        }.sorted { $0.number < $1.number }
     }
 
     // MARK: admission
@@ -187,26 +242,29 @@ package struct StepScheduler: Sendable {
                 groups[job.group] = Group()
                 ring.append(job.group)
             }
-            let turn = groups[job.group]?.turn ?? 0
-            modify(job.group) { $0.waiting.set(ticket.number, rank: turn) }
+            modify(job.group) {
+                $0.waiting.add(ticket.number, priority: job.priority, deadline: job.deadline)
+            }
         }
     }
 
     private mutating func admit(to key: GroupKey) {
         guard var group = groups.removeValue(forKey: key) else { return }
-        while let (number, turn) = group.waiting.first, let job = jobs[number] {
-            let sample = job.samples[job.admitted]
-            guard group.width + sample.width <= capacity else { break }
-            group.residents.append(
-                Resident(id: SampleID(ticket: Ticket(number: number), index: job.admitted), sample: sample))
-            group.width += sample.width
-            group.turn = turn
-            jobs[number]?.admitted += 1
-            if job.admitted + 1 < job.samples.count {
-                group.waiting.set(number, rank: turn + job.stride * Double(sample.width))
-            } else {
-                group.waiting.remove(number)
+        while let number = group.waiting.first, var job = jobs.removeValue(forKey: number) {
+            let index = job.next, sample = job.samples[index]
+            guard group.width + sample.width <= capacity else {
+                jobs[number] = job
+                break
             }
+            group.residents.append(
+                Resident(
+                    id: SampleID(ticket: Ticket(number: number), index: index), sample: sample,
+                    passesDone: sample.passesDone))
+            group.width += sample.width
+            job.next += 1
+            job.passOver()
+            group.waiting.serve(width: sample.width, more: job.next < job.samples.count)
+            jobs[number] = job
         }
         groups[key] = group
     }

@@ -35,28 +35,42 @@ package struct WorkerCore: LinkMachine {
         package let envelope: Envelope
         package let sealed: [UInt8]
         /// Of an earlier attempt; nil: from the start.
-        package let checkpoint: [UInt8]?
+        package let checkpoint: Checkpoint?
         /// Suspected of a crash: it shares no batch.
         package let alone: Bool
         /// Nanoseconds without progress after which the lease is lost.
         package let lease: Int64
     }
 
+    /// A running job's state, sealed by another worker of the pool.
+    package struct Checkpoint: Sendable {
+        package let header: CheckpointHeader
+        package let sealed: [UInt8]
+
+        package init(header: CheckpointHeader, sealed: [UInt8]) {
+            self.header = header
+            self.sealed = sealed
+        }
+    }
+
     package enum Command: Sendable {
         case progress(JobKey, Fence, done: UInt64, total: UInt64)
         /// Forward passes or optimiser steps since the start.
         case iterations(UInt64)
-        case checkpoint(JobKey, Fence, step: UInt32, [UInt8])
+        /// `sealed` under `fence`, `step` and `version`. What is said of the job later is newer.
+        case checkpoint(JobKey, Fence, step: UInt32, version: UInt64, sealed: [UInt8])
         case preview(JobKey, Fence, step: UInt32, header: [UInt8], sealed: [UInt8])
         /// `cost`: microseconds of worker time. Repeated until it is stored.
         case result(JobKey, Fence, cost: UInt64, header: [UInt8], sealed: [UInt8])
         /// Hands the job back. `retryAfter`: nanoseconds for which this worker wants no other.
         case nack(JobKey, Fence, WireCode, String, retryAfter: Int64)
         case model(WireModelVersion)
+        /// The versions that running samples began with.
+        case versionsInUse(Set<UInt64>)
         case poolKeys([PoolKeyID])
         /// No new jobs; those it has go on.
         case drain
-        /// Leases that are left are handed back.
+        /// Ends the session once what was said has been heard, or some seconds later. Leases that are left are handed back.
         case close
     }
 
@@ -68,6 +82,8 @@ package struct WorkerCore: LinkMachine {
         case cancel(JobKey, Fence, WireCode)
         /// `stale`: refused, since the lease was another's by then or the job is over.
         case resultStored(JobKey, Fence, stale: Bool)
+        /// To trainers: the versions that somebody still needs.
+        case versionsNeeded(Set<UInt64>)
         case brokerDraining
     }
 
@@ -101,6 +117,13 @@ package struct WorkerCore: LinkMachine {
     private var lastReport: Int64 = 0
     private var lastBeat: Int64 = 0
     private var draining = false
+    private var versionsInUse: Set<UInt64> = []
+    private var versionsNeeded: Set<UInt64> = []
+    /// Of this session. Answers come in order, so the one to a heartbeat says that all before it was heard.
+    private var beatsSent = 0
+    private var beatsAnswered = 0
+    /// Uptime until which it waits to be heard before it goes.
+    private var leaving: Int64?
     private var out: [LinkAction<Event>] = []
     private var now: Int64 = 0
 
@@ -151,7 +174,7 @@ package struct WorkerCore: LinkMachine {
     package var nextDeadline: Int64? {
         guard session.isOpen else { return session.nextDeadline }
         let report = fresh.isEmpty ? nextBeat : min(nextBeat, nextReport)
-        return session.nextDeadline.map { min($0, report) } ?? report
+        return [session.nextDeadline, report, leaving].compactMap { $0 }.min()
     }
 
     package mutating func handle(_ command: Command, at moment: Moment) -> [LinkAction<Event>] {
@@ -161,7 +184,8 @@ package struct WorkerCore: LinkMachine {
                 if core.holds(key, fence) { core.fresh[key] = Progress(done: done, total: total) }
                 core.report()
             case .iterations(let count): core.iterations = count
-            case .checkpoint(let key, let fence, let step, let bytes): core.checkpoint(key, fence, step, bytes)
+            case .checkpoint(let key, let fence, let step, let version, let sealed):
+                core.checkpoint(key, fence, step, version, sealed)
             case .preview(let key, let fence, let step, let header, let sealed):
                 guard core.holds(key, fence) else { return }
                 var preview = WirePreview()
@@ -181,6 +205,7 @@ package struct WorkerCore: LinkMachine {
             case .model(let model):
                 core.offer.model = model
                 core.beat()
+            case .versionsInUse(let versions): core.versionsInUse = versions
             case .poolKeys(let keys):
                 core.offer.poolKeys = keys
                 core.sendReady()
@@ -188,8 +213,9 @@ package struct WorkerCore: LinkMachine {
                 core.draining = true
                 core.send(.drain(WireDrain()))
             case .close:
-                if let bye = core.session.close("done", at: core.now) { core.out.append(.send(bye)) }
-                core.out.append(.close)
+                guard core.leaving == nil else { return }
+                core.leaving = core.now + Self.longestLeave
+                core.beat()
             }
         }
     }
@@ -197,14 +223,33 @@ package struct WorkerCore: LinkMachine {
     private mutating func round(_ moment: Moment, _ body: (inout WorkerCore) -> Void) -> [LinkAction<Event>] {
         now = moment.uptime
         body(&self)
+        leave()
         defer { out = [] }
         return out
+    }
+
+    /// How long it waits to be heard before it goes.
+    private static let longestLeave = 5 * Int64.second
+
+    /// Says goodbye, if it is asked to go and everything that it said was heard: results are stored, hand-backs and their
+    /// checkpoints have come in. Without a session there is nobody to wait for.
+    private mutating func leave() {
+        guard let until = leaving else { return }
+        let isHeard =
+            beatsAnswered >= beatsSent
+            && leases.values.allSatisfy { if case .finished = $0.held { false } else { true } }
+        guard isHeard || now >= until || !session.isOpen else { return }
+        if let bye = session.close("done", at: now) { out.append(.send(bye)) }
+        out.append(.close)
+        leaving = nil
     }
 
     // MARK: the session
 
     private mutating func welcome(_ welcome: WireWelcome) {
         guard let broker = BrokerID(welcome.brokerID) else { return }
+        beatsSent = 0
+        beatsAnswered = 0
         out.append(
             .event(.welcomed(broker: broker, bootEpoch: welcome.bootEpoch, keyBundle: Array(welcome.keyBundle))))
         sendReady()
@@ -263,7 +308,9 @@ package struct WorkerCore: LinkMachine {
         lastBeat = now
         var heartbeat = WireHeartbeat()
         heartbeat.iterations = iterations
+        heartbeat.versionInUse = versionsInUse.sorted()
         if let model = offer.model { heartbeat.model = model }
+        if session.isOpen { beatsSent += 1 }
         send(.heartbeat(heartbeat))
     }
 
@@ -288,6 +335,12 @@ package struct WorkerCore: LinkMachine {
             drop(key)
             out.append(.event(.resultStored(key, fence, stale: stored.stale)))
         case .drain: out.append(.event(.brokerDraining))
+        case .pong(let pong):
+            beatsAnswered += 1
+            let needed = Set(pong.versionInUse)
+            guard offer.roles.contains(.train), needed != versionsNeeded else { return }
+            versionsNeeded = needed
+            out.append(.event(.versionsNeeded(needed)))
         default: break  // A kind that only a newer broker sends.
         }
     }
@@ -302,21 +355,29 @@ package struct WorkerCore: LinkMachine {
         }
         taken += 1
         leases[key] = Lease(fence: fence, order: taken)
+        var checkpoint: Checkpoint?
+        // Without a header that can be read it is none, and the job begins anew.
+        if attachments.count > 2, let header = try? CheckpointHeader(job.checkpoint) {
+            checkpoint = Checkpoint(header: header, sealed: attachments[2])
+        }
         out.append(
             .event(
                 .job(
                     Assignment(
                         key: key, fence: fence, envelope: envelope, sealed: attachments[1],
-                        checkpoint: attachments.count > 2 ? attachments[2] : nil, alone: job.alone,
+                        checkpoint: checkpoint, alone: job.alone,
                         lease: Int64(min(job.leaseMs, 86_400_000)) * .millisecond))))
     }
 
-    private mutating func checkpoint(_ key: JobKey, _ fence: Fence, _ step: UInt32, _ bytes: [UInt8]) {
+    private mutating func checkpoint(
+        _ key: JobKey, _ fence: Fence, _ step: UInt32, _ version: UInt64, _ sealed: [UInt8]
+    ) {
         guard holds(key, fence) else { return }
         var checkpoint = WireCheckpoint()
         checkpoint.job = ref(key, fence)
         checkpoint.step = step
-        send(.checkpoint(checkpoint), [bytes])
+        checkpoint.modelVersion = version
+        send(.checkpoint(checkpoint), [sealed])
     }
 
     private mutating func sendResult(_ key: JobKey) {

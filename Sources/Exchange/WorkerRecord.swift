@@ -28,6 +28,8 @@ struct WorkerRecord: Sendable {
     /// Uptime at which `iterations` last grew: it puts off the end of all its leases. A hung engine beats without progress.
     var progress = Int64.min / 2
     var model = WireModelVersion()
+    /// Versions that its running samples began with, as it said last.
+    var versionsInUse: [UInt64] = []
 
     func room(at now: Int64) -> Int {
         guard session != nil, ready, !draining, !alone, now >= pausedUntil else { return 0 }

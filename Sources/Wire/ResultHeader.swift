@@ -38,7 +38,7 @@ package struct ResultHeader: Hashable, Sendable {
     package init(bytes: [UInt8]) throws(WireError) {
         guard bytes.count <= Self.maximumLength else { throw WireError(.outOfRange, "the result header is too long") }
         let message = try WireResultHeader(decoding: bytes, as: "result header")
-        guard message.status == .done || message.status == .failed else {
+        guard [.done, .failed, .preview].contains(message.status) else {
             throw WireError(.outOfRange, "the result header names an unknown status")
         }
         self.bytes = bytes

@@ -41,6 +41,7 @@ package struct WorkerIdentity: Sendable {
         brokers = try BrokerAddress.list(settings.brokers, of: deployment, at: now)
         desk = JobDesk(
             opener: JobOpener(roster: deployment.roster, secrets: secrets), sealer: ResultSealer(signing: signing),
+            checkpoints: CheckpointSealer(signing: signing, secrets: secrets, deployment: deployment),
             secrets: secrets, run: certified.id)
         storageKey = try BLAKE2b.derive(from: wrapping.secret, Array("collafuse worker storage v1".utf8))
     }

@@ -9,14 +9,18 @@ package import Wire
 package struct JobDesk: Sendable {
     private let opener: JobOpener
     private let sealer: ResultSealer
+    private let checkpoints: CheckpointSealer
     private let secrets: PoolSecrets
     private let run: RunID
 
     /// - Parameter run: whose jobs are done here; pool keys serve all runs of a deployment.
-    package init(opener: JobOpener, sealer: ResultSealer, secrets: PoolSecrets, run: RunID) {
+    package init(
+        opener: JobOpener, sealer: ResultSealer, checkpoints: CheckpointSealer, secrets: PoolSecrets, run: RunID
+    ) {
         self.run = run
         self.opener = opener
         self.sealer = sealer
+        self.checkpoints = checkpoints
         self.secrets = secrets
     }
 
@@ -63,6 +67,40 @@ package struct JobDesk: Sendable {
         } catch {
             return handBack(job.envelope.key, fence, .internal, "the result cannot be sealed: \(error.message)")
         }
+    }
+
+    /// What the client sees of a running job.
+    ///
+    /// - Parameter step: of which the broker may know.
+    /// - Returns: nil when it cannot be sealed: a preview may be left out.
+    package func preview(
+        _ payload: WirePayload, of job: OpenedJob, fence: Fence, step: UInt32
+    ) -> WorkerCore.Command? {
+        guard let (header, sealed) = try? sealer.seal(payload, status: .preview, answering: job, fence: fence) else {
+            return nil
+        }
+        return .preview(job.envelope.key, fence, step: step, header: header.bytes, sealed: sealed)
+    }
+
+    /// A running job's state, for whichever worker has it next.
+    ///
+    /// - Parameters:
+    ///   - step: steps done, over all samples.
+    ///   - version: that its samples began with.
+    /// - Throws: `.expired` once the job's pool key is; what sealing throws.
+    package func checkpoint(
+        _ payload: WirePayload, of job: OpenedJob, fence: Fence, step: UInt32, version: UInt64
+    ) throws(SealingError) -> WorkerCore.Command {
+        let header = CheckpointHeader(fence: fence, step: step, modelVersion: version, worker: checkpoints.worker)
+        let sealed = try checkpoints.seal(payload, of: job.envelope, header, now: .now)
+        return .checkpoint(job.envelope.key, fence, step: step, version: version, sealed: sealed)
+    }
+
+    /// - Throws: what opening throws, also for a checkpoint that an earlier generation of the job left.
+    package func open(
+        _ checkpoint: WorkerCore.Checkpoint, of job: OpenedJob
+    ) throws(SealingError) -> WirePayload {
+        try checkpoints.open(checkpoint.sealed, of: job.envelope, checkpoint.header, now: .now)
     }
 
     package func handBack(

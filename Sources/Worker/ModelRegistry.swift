@@ -28,7 +28,7 @@ package struct ModelRegistry: Sendable {
     private let directory: URL
     private let run: RunID
 
-    /// How many versions stay on disk: samples under way may still be pinned to an older one.
+    /// How many versions stay on disk at least: a broker may not have heard yet which of them samples began with.
     package static let kept = 4
 
     /// - Throws: `badRegistry` when the folder cannot be made.
@@ -63,8 +63,11 @@ package struct ModelRegistry: Sendable {
     }
 
     /// Writes the next version and removes those of this run that are too old.
+    ///
+    /// - Parameter needed: versions that leases and checkpoints name: they stay, however old.
     package func publish(
-        _ denoiser: Denoiser<UNet>, imagesSeen: UInt64, lowestCut: Int, trainedLabels: Set<Int>
+        _ denoiser: Denoiser<UNet>, imagesSeen: UInt64, lowestCut: Int, trainedLabels: Set<Int>,
+        keeping needed: Set<UInt64> = []
     ) throws -> Version {
         let record = ModelRecord(
             role: .backbone, version: (numbers.last ?? 0) + 1, run: "\(run)", imagesSeen: imagesSeen,
@@ -73,7 +76,7 @@ package struct ModelRegistry: Sendable {
         try ModelDirectory(
             network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record
         ).write(to: folder(record.version))
-        for number in numbers.dropLast(Self.kept) where self.record(number) != nil {
+        for number in numbers.dropLast(Self.kept) where !needed.contains(number) && self.record(number) != nil {
             try? FileManager.default.removeItem(at: folder(number))
         }
         return Version(record)

@@ -56,6 +56,7 @@ package struct WorkerService: Service {
                 case .cancel(let key, let fence, _): orders.put(.cancel(key, fence))
                 case .resultStored(let key, _, stale: true):
                     logger.notice("a result came too late", metadata: ["job": "\(key)"])
+                case .versionsNeeded(let versions): orders.put(.keep(versions))
                 case .resultStored, .welcomed, .lost: break
                 case .brokerDraining: logger.notice("the broker is going down")
                 }
@@ -72,12 +73,14 @@ package struct WorkerService: Service {
                     orders.put(.stop)
                 }
                 try await group.next()
-                link.close()
+                // What the engine said last is heard before the link goes.
+                link.send(.close)
                 orders.put(.stop)
                 try await group.waitForAll()
             }
         } onGracefulShutdown: {
-            link.send(.close)
+            link.send(.drain)
+            orders.put(.stop)
         }
         logger.info("worker stopped", metadata: ["worker": "\(identity.name)"])
     }

@@ -188,6 +188,16 @@ struct BrokerBench {
         say(.progress(progress), as: &peer)
     }
 
+    mutating func checkpoint(
+        _ job: WireJobRef, step: UInt32, version: UInt64, _ sealed: [UInt8], as peer: inout Peer
+    ) {
+        var checkpoint = WireCheckpoint()
+        checkpoint.job = job
+        checkpoint.step = step
+        checkpoint.modelVersion = version
+        say(.checkpoint(checkpoint), [sealed], as: &peer)
+    }
+
     mutating func nack(_ job: WireJobRef, _ code: WireCode, as peer: inout Peer) {
         var nack = WireNack()
         nack.job = job

@@ -31,6 +31,13 @@ enum Invariants {
                 }
             }
         }
+        let checkpoints = broker.jobs.handles.compactMap { broker.jobs[$0]?.checkpoint }
+        require(
+            checkpoints.reduce(0) { $0 + $1.bytes.count } == broker.checkpoints.bytes,
+            "checkpoints are not counted right")
+        require(
+            checkpoints.count == broker.checkpoints.versions.values.reduce(0) { $0 + $1.values.reduce(0, +) },
+            "versions are not counted right")
         require(jobs == broker.jobs.count && jobs == broker.usage.jobs, "jobs are in the table that no client names")
         require(bytes == broker.usage.bytes, "bytes: \(bytes) counted, \(broker.usage.bytes) kept")
         for (place, lane) in broker.lanes.enumerated() where broker.recovered.isEmpty {

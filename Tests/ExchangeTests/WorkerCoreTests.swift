@@ -58,6 +58,94 @@ import Wire
         #expect(bench.events.isEmpty)
     }
 
+    @Test("a checkpoint comes with the header that it was sealed under; without one it is none")
+    func checkpoints() {
+        let header = CheckpointHeader(fence: fence(1), step: 7, modelVersion: 3, worker: identifier(8))
+        for hasHeader in [true, false] {
+            var bench = bench()
+            bench.welcome()
+            var job = WireJob()
+            job.job = ref(2)
+            if hasHeader { job.checkpoint = header.message }
+            bench.say(.job(job), [Fixture.envelope(client: key.client, job: key.job).bytes, [7], [9]])
+            guard case .job(let given) = bench.events.first else {
+                Issue.record("no job")
+                return
+            }
+            #expect(given.checkpoint?.header == (hasHeader ? header : nil))
+            #expect(given.checkpoint?.sealed == (hasHeader ? [9] : nil))
+            bench.command(.checkpoint(key, fence(2), step: 9, version: 3, sealed: [4]))
+            guard case .checkpoint(let said)? = bench.sent.first?.control.body else {
+                Issue.record("no CHECKPOINT")
+                return
+            }
+            #expect(said.job == ref(2) && said.step == 9 && said.modelVersion == 3)
+            // Under another attempt it says nothing.
+            bench.command(.checkpoint(key, fence(1), step: 9, version: 3, sealed: [4]))
+            #expect(bench.sent.isEmpty)
+        }
+    }
+
+    @Test("it goes once all that it said was heard, or after a while")
+    func leaving() {
+        var bench = bench()
+        bench.welcome()
+        bench.say(.pong(WirePong()))  // to the heartbeat of the opening
+        give(1, &bench)
+        bench.command(.nack(key, fence(1), .draining, "going", retryAfter: 0))
+        bench.command(.close)
+        #expect(bench.kinds == ["heartbeat"] && !bench.closed)
+        bench.say(.pong(WirePong()))
+        #expect(bench.kinds == ["bye"] && bench.closed)
+
+        // With a result that was not stored yet.
+        bench = self.bench()
+        bench.welcome()
+        bench.say(.pong(WirePong()))
+        give(1, &bench)
+        bench.command(.result(key, fence(1), cost: 9, header: [1], sealed: [2]))
+        bench.command(.close)
+        bench.say(.pong(WirePong()))
+        #expect(!bench.closed)
+        var stored = WireResultStored()
+        stored.job = ref(1)
+        bench.say(.resultStored(stored))
+        #expect(bench.closed)
+
+        // Nobody answers.
+        bench = self.bench()
+        bench.welcome()
+        bench.command(.close)
+        bench.wait(4 * .second)
+        #expect(!bench.closed)
+        bench.wait(2 * .second)
+        #expect(bench.closed)
+
+        // Nobody is there.
+        bench = self.bench()
+        bench.command(.close)
+        #expect(bench.closed)
+    }
+
+    @Test("only trainers hear which versions are needed, once for each change")
+    func versions() {
+        for role in [WorkerRole.train, .denoise] {
+            var bench = LinkBench(
+                WorkerCore(
+                    offer: WorkerCore.Offer(roles: [role], slots: 3, run: Fixture.run, poolKeys: []),
+                    random: SplitMix64(seed: 9)))
+            bench.welcome()
+            var heard: [Set<UInt64>] = []
+            for versions in [[], [4, 2], [2, 4], [4]] as [[UInt64]] {
+                var pong = WirePong()
+                pong.versionInUse = versions
+                bench.say(.pong(pong))
+                for case .versionsNeeded(let versions) in bench.events { heard.append(versions) }
+            }
+            #expect(heard == (role == .train ? [[2, 4], [4]] : []))
+        }
+    }
+
     @Test func aReconnectionNamesTheLeasesAndRepeatsResults() throws {
         var bench = bench()
         bench.welcome()

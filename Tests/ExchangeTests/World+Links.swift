@@ -197,10 +197,22 @@ struct SimulatedWorker: SimulatedProcess {
                     .result(key, job.fence, cost: job.done * 1000, header: header, sealed: sealed), at: moment)
             } else {
                 actions += core.handle(.progress(key, job.fence, done: job.done, total: job.done + 1), at: moment)
+                if random.chance(0.1) {
+                    let (step, version) = (UInt32(job.done), 1 + job.done % 3)
+                    actions += core.handle(
+                        .checkpoint(
+                            key, job.fence, step: step, version: version, sealed: Self.state(key, step, version)),
+                        at: moment)
+                }
             }
         }
         let answer = answer(actions)
         return (answer.frames, answer.violations)
+    }
+
+    /// Stands for the sealed state.
+    private static func state(_ key: JobKey, _ step: UInt32, _ version: UInt64) -> [UInt8] {
+        key.client.bytes + key.job.bytes + [UInt8(step), UInt8(version)]
     }
 
     mutating func opened(at moment: Moment) -> Answer { answer(core.opened(at: moment)) }
@@ -223,7 +235,18 @@ struct SimulatedWorker: SimulatedProcess {
                 if job.alone, !running.isEmpty, running.values.contains(where: \.alone) {
                     answer.violations.append("two suspects share a worker")
                 }
-                running[job.key] = (job.fence, 1 + Int(job.key.job.bytes[0] % 20), 0, job.alone)
+                let steps = 1 + Int(job.key.job.bytes[0] % 20)
+                var done = 0
+                if let checkpoint = job.checkpoint {
+                    let header = checkpoint.header
+                    if checkpoint.sealed != Self.state(job.key, header.step, header.modelVersion)
+                        || header.fence.attempt >= job.fence.attempt || header.step >= steps
+                    {
+                        answer.violations.append("a worker got a checkpoint that is not its job's")
+                    }
+                    done = Int(header.step)
+                }
+                running[job.key] = (job.fence, steps - done, UInt64(done), job.alone)
             case .event(.cancel(let key, let fence, _)):
                 if running[key]?.fence == fence { running[key] = nil }
             case .event: break

@@ -24,9 +24,12 @@ struct ModelRegistryTests {
         try ModelRegistry(directory: folder, run: id ?? runID)
     }
 
-    private func publish(_ seed: UInt64, to registry: ModelRegistry) throws -> ModelRegistry.Version {
+    private func publish(
+        _ seed: UInt64, to registry: ModelRegistry, keeping needed: Set<UInt64> = []
+    ) throws -> ModelRegistry.Version {
         try registry.publish(
-            Scene.denoiser(seed: seed, run: run), imagesSeen: seed * 100, lowestCut: 20, trainedLabels: [0, 2])
+            Scene.denoiser(seed: seed, run: run), imagesSeen: seed * 100, lowestCut: 20, trainedLabels: [0, 2],
+            keeping: needed)
     }
 
     private var names: [String] {
@@ -57,6 +60,15 @@ struct ModelRegistryTests {
         // A number is not used again.
         try FileManager.default.removeItem(at: folder.appending(path: "v00000004"))
         #expect(try publish(7, to: registry()).number == 7)
+    }
+
+    @Test("a version that a lease or a checkpoint names stays until none does")
+    func neededVersionsStay() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        for number in 1...6 { _ = try publish(UInt64(number), to: registry(), keeping: [2]) }
+        #expect(try names == ["v00000002", "v00000003", "v00000004", "v00000005", "v00000006"])
+        _ = try publish(7, to: registry())
+        #expect(try names == ["v00000004", "v00000005", "v00000006", "v00000007"])
     }
 
     @Test func anotherRunsVersionsAreNeitherUsedNorRemoved() throws {

@@ -71,7 +71,10 @@ final class Scene {
     func desk() throws -> JobDesk {
         JobDesk(
             opener: JobOpener(roster: deployment.roster, secrets: secrets),
-            sealer: ResultSealer(signing: try #require(worker.signing)), secrets: secrets, run: runID)
+            sealer: ResultSealer(signing: try #require(worker.signing)),
+            checkpoints: CheckpointSealer(
+                signing: try #require(worker.signing), secrets: secrets, deployment: deployment),
+            secrets: secrets, run: runID)
     }
 
     func registry() throws -> ModelRegistry {

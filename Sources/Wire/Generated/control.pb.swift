@@ -691,6 +691,9 @@ package nonisolated struct WirePong: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
+  /// to trainers: model versions of their run that leases and checkpoints name
+  package var versionInUse: [UInt64] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -1058,11 +1061,53 @@ package nonisolated struct WireJob: Sendable {
   /// suspected of a crash: share no batch with others
   package var alone: Bool = false
 
+  /// of the checkpoint that follows as frame 3
+  package var checkpoint: WireCheckpointHeader {
+    get {_checkpoint ?? WireCheckpointHeader()}
+    set {_checkpoint = newValue}
+  }
+  /// Returns true if `checkpoint` has been explicitly set.
+  package var hasCheckpoint: Bool {self._checkpoint != nil}
+  /// Clears the value of `checkpoint`. Subsequent reads from it will return its default value.
+  package mutating func clearCheckpoint() {self._checkpoint = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _job: WireJobRef? = nil
+  fileprivate var _checkpoint: WireCheckpointHeader? = nil
+}
+
+/// The associated data of a checkpoint, beside the envelope's hash.
+package nonisolated struct WireCheckpointHeader: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the attempt that wrote it
+  package var fence: WireFence {
+    get {_fence ?? WireFence()}
+    set {_fence = newValue}
+  }
+  /// Returns true if `fence` has been explicitly set.
+  package var hasFence: Bool {self._fence != nil}
+  /// Clears the value of `fence`. Subsequent reads from it will return its default value.
+  package mutating func clearFence() {self._fence = nil}
+
+  /// steps that were done, over all samples
+  package var step: UInt32 = 0
+
+  package var modelVersion: UInt64 = 0
+
+  /// who wrote and signed it
+  package var workerID: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _fence: WireFence? = nil
 }
 
 package nonisolated struct WireCancelJob: Sendable {
@@ -1140,6 +1185,8 @@ package nonisolated struct WireCheckpoint: Sendable {
   package mutating func clearJob() {self._job = nil}
 
   package var step: UInt32 = 0
+
+  package var modelVersion: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1238,6 +1285,9 @@ package nonisolated struct WireHeartbeat: Sendable {
   package var hasModel: Bool {self._model != nil}
   /// Clears the value of `model`. Subsequent reads from it will return its default value.
   package mutating func clearModel() {self._model = nil}
+
+  /// model versions that its running samples began with
+  package var versionInUse: [UInt64] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -2072,18 +2122,29 @@ nonisolated extension WirePing: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WirePong: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Pong"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap()
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}version_in_use\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    // Load everything into unknown fields
-    while try decoder.nextFieldNumber() != nil {}
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedUInt64Field(value: &self.versionInUse) }()
+      default: break
+      }
+    }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.versionInUse.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.versionInUse, fieldNumber: 1)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WirePong, rhs: WirePong) -> Bool {
+    if lhs.versionInUse != rhs.versionInUse {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2867,7 +2928,7 @@ nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Job"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}lease_ms\0\u{1}alone\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}lease_ms\0\u{1}alone\0\u{1}checkpoint\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2878,6 +2939,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.leaseMs) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.alone) }()
+      case 4: try { try decoder.decodeSingularMessageField(value: &self._checkpoint) }()
       default: break
       }
     }
@@ -2897,6 +2959,9 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if self.alone != false {
       try visitor.visitSingularBoolField(value: self.alone, fieldNumber: 3)
     }
+    try { if let v = self._checkpoint {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2904,6 +2969,56 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs._job != rhs._job {return false}
     if lhs.leaseMs != rhs.leaseMs {return false}
     if lhs.alone != rhs.alone {return false}
+    if lhs._checkpoint != rhs._checkpoint {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireCheckpointHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CheckpointHeader"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}fence\0\u{1}step\0\u{3}model_version\0\u{3}worker_id\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularMessageField(value: &self._fence) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.step) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.modelVersion) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.workerID) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
+    try { if let v = self._fence {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+    } }()
+    if self.step != 0 {
+      try visitor.visitSingularUInt32Field(value: self.step, fieldNumber: 2)
+    }
+    if self.modelVersion != 0 {
+      try visitor.visitSingularUInt64Field(value: self.modelVersion, fieldNumber: 3)
+    }
+    if !self.workerID.isEmpty {
+      try visitor.visitSingularBytesField(value: self.workerID, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireCheckpointHeader, rhs: WireCheckpointHeader) -> Bool {
+    if lhs._fence != rhs._fence {return false}
+    if lhs.step != rhs.step {return false}
+    if lhs.modelVersion != rhs.modelVersion {return false}
+    if lhs.workerID != rhs.workerID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3024,7 +3139,7 @@ nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireCheckpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Checkpoint"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}step\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{1}step\0\u{3}model_version\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3034,6 +3149,7 @@ nonisolated extension WireCheckpoint: SwiftProtobuf.Message, SwiftProtobuf._Mess
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._job) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.step) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.modelVersion) }()
       default: break
       }
     }
@@ -3050,12 +3166,16 @@ nonisolated extension WireCheckpoint: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.step != 0 {
       try visitor.visitSingularUInt32Field(value: self.step, fieldNumber: 2)
     }
+    if self.modelVersion != 0 {
+      try visitor.visitSingularUInt64Field(value: self.modelVersion, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireCheckpoint, rhs: WireCheckpoint) -> Bool {
     if lhs._job != rhs._job {return false}
     if lhs.step != rhs.step {return false}
+    if lhs.modelVersion != rhs.modelVersion {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -3190,7 +3310,7 @@ nonisolated extension WireNack: SwiftProtobuf.Message, SwiftProtobuf._MessageImp
 
 nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Heartbeat"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}iterations\0\u{1}model\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}iterations\0\u{1}model\0\u{3}version_in_use\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -3200,6 +3320,7 @@ nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Messa
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt64Field(value: &self.iterations) }()
       case 2: try { try decoder.decodeSingularMessageField(value: &self._model) }()
+      case 3: try { try decoder.decodeRepeatedUInt64Field(value: &self.versionInUse) }()
       default: break
       }
     }
@@ -3216,12 +3337,16 @@ nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Messa
     try { if let v = self._model {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
     } }()
+    if !self.versionInUse.isEmpty {
+      try visitor.visitPackedUInt64Field(value: self.versionInUse, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireHeartbeat, rhs: WireHeartbeat) -> Bool {
     if lhs.iterations != rhs.iterations {return false}
     if lhs._model != rhs._model {return false}
+    if lhs.versionInUse != rhs.versionInUse {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -77,6 +77,9 @@ package nonisolated enum WireResultStatus: SwiftProtobuf.Enum, Swift.CaseIterabl
 
   /// the job itself is at fault; the sealed payload says why
   case failed // = 2
+
+  /// of a running job; never a result
+  case preview // = 3
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -88,6 +91,7 @@ package nonisolated enum WireResultStatus: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 0: self = .unspecified
     case 1: self = .done
     case 2: self = .failed
+    case 3: self = .preview
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -97,6 +101,7 @@ package nonisolated enum WireResultStatus: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .unspecified: return 0
     case .done: return 1
     case .failed: return 2
+    case .preview: return 3
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -106,6 +111,7 @@ package nonisolated enum WireResultStatus: SwiftProtobuf.Enum, Swift.CaseIterabl
     .unspecified,
     .done,
     .failed,
+    .preview,
   ]
 
 }
@@ -215,7 +221,7 @@ nonisolated extension WireJobKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireResultStatus: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESULT_STATUS_UNSPECIFIED\0\u{1}RESULT_STATUS_DONE\0\u{1}RESULT_STATUS_FAILED\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0RESULT_STATUS_UNSPECIFIED\0\u{1}RESULT_STATUS_DONE\0\u{1}RESULT_STATUS_FAILED\0\u{1}RESULT_STATUS_PREVIEW\0")
 }
 
 nonisolated extension WireEnvelope: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

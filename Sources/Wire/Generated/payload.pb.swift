@@ -143,6 +143,9 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
 
   /// a publication id that is stored with other values
   case replaced // = 6
+
+  /// the request's deadline has passed, or cannot be met any more
+  case tooLate // = 7
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -158,6 +161,7 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
     case 4: self = .overCeiling
     case 5: self = .cutNotCovered
     case 6: self = .replaced
+    case 7: self = .tooLate
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -171,6 +175,7 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
     case .overCeiling: return 4
     case .cutNotCovered: return 5
     case .replaced: return 6
+    case .tooLate: return 7
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -184,6 +189,7 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
     .overCeiling,
     .cutNotCovered,
     .replaced,
+    .tooLate,
   ]
 
 }
@@ -235,6 +241,23 @@ package nonisolated struct WirePayload: Sendable {
     set {head = .jobFailure(newValue)}
   }
 
+  package var denoisePreview: WireDenoisePreview {
+    get {
+      if case .denoisePreview(let v)? = head {return v}
+      return WireDenoisePreview()
+    }
+    set {head = .denoisePreview(newValue)}
+  }
+
+  /// between workers
+  package var denoiseCheckpoint: WireDenoiseCheckpoint {
+    get {
+      if case .denoiseCheckpoint(let v)? = head {return v}
+      return WireDenoiseCheckpoint()
+    }
+    set {head = .denoiseCheckpoint(newValue)}
+  }
+
   /// safetensors
   package var tensors: Data = Data()
 
@@ -246,6 +269,9 @@ package nonisolated struct WirePayload: Sendable {
     case denoiseRequest(WireDenoiseRequest)
     case denoiseResult(WireDenoiseResult)
     case jobFailure(WireJobFailure)
+    case denoisePreview(WireDenoisePreview)
+    /// between workers
+    case denoiseCheckpoint(WireDenoiseCheckpoint)
 
   }
 
@@ -324,6 +350,12 @@ package nonisolated struct WireDenoiseRequest: Sendable {
   /// above 0: x̂_0 is clipped at ±s and divided by s, this quantile of |x̂_0| in 1 … clip
   package var dynamicQuantile: Double = 0
 
+  /// a PREVIEW of each sample after every so many calls of the network; 0: none
+  package var previewEvery: UInt32 = 0
+
+  /// Unix time by which the samples are wanted; 0: no matter when
+  package var deadlineMs: Int64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -338,6 +370,41 @@ package nonisolated struct WireDenoiseResult: Sendable {
   package var modelVersion: UInt64 = 0
 
   package var imagesSeen: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// What the worker takes some of the samples for. Tensors: "x0" F32 [n, C, H, W].
+package nonisolated struct WireDenoisePreview: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// places in the request's list
+  package var sample: [UInt32] = []
+
+  /// where each stands now
+  package var timestep: [UInt32] = []
+
+  /// calls of the network that the first of them has behind it
+  package var step: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// Where the samples of a running job stand. Tensors: "x" F32 [N, C, H, W]; "memory" likewise where a sampler looks back; the metadata entry
+/// "samples" says of each its plan, its model version and how often the network was asked.
+package nonisolated struct WireDenoiseCheckpoint: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// microseconds of worker time so far
+  package var cost: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -372,12 +439,12 @@ nonisolated extension WireSamplerKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireFailureCode: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_BAD_PAYLOAD\0\u{1}FAILURE_CODE_BAD_SIGNATURE\0\u{1}FAILURE_CODE_BAD_REQUEST\0\u{1}FAILURE_CODE_OVER_CEILING\0\u{1}FAILURE_CODE_CUT_NOT_COVERED\0\u{1}FAILURE_CODE_REPLACED\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_BAD_PAYLOAD\0\u{1}FAILURE_CODE_BAD_SIGNATURE\0\u{1}FAILURE_CODE_BAD_REQUEST\0\u{1}FAILURE_CODE_OVER_CEILING\0\u{1}FAILURE_CODE_CUT_NOT_COVERED\0\u{1}FAILURE_CODE_REPLACED\0\u{1}FAILURE_CODE_TOO_LATE\0")
 }
 
 nonisolated extension WirePayload: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Payload"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}publish_request\0\u{3}publish_receipt\0\u{3}denoise_request\0\u{3}denoise_result\0\u{3}job_failure\0\u{2}\u{5}tensors\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}publish_request\0\u{3}publish_receipt\0\u{3}denoise_request\0\u{3}denoise_result\0\u{3}job_failure\0\u{3}denoise_preview\0\u{3}denoise_checkpoint\0\u{2}\u{3}tensors\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -450,6 +517,32 @@ nonisolated extension WirePayload: SwiftProtobuf.Message, SwiftProtobuf._Message
           self.head = .jobFailure(v)
         }
       }()
+      case 6: try {
+        var v: WireDenoisePreview?
+        var hadOneofValue = false
+        if let current = self.head {
+          hadOneofValue = true
+          if case .denoisePreview(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.head = .denoisePreview(v)
+        }
+      }()
+      case 7: try {
+        var v: WireDenoiseCheckpoint?
+        var hadOneofValue = false
+        if let current = self.head {
+          hadOneofValue = true
+          if case .denoiseCheckpoint(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.head = .denoiseCheckpoint(v)
+        }
+      }()
       case 10: try { try decoder.decodeSingularBytesField(value: &self.tensors) }()
       default: break
       }
@@ -481,6 +574,14 @@ nonisolated extension WirePayload: SwiftProtobuf.Message, SwiftProtobuf._Message
     case .jobFailure?: try {
       guard case .jobFailure(let v)? = self.head else { preconditionFailure() }
       try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+    }()
+    case .denoisePreview?: try {
+      guard case .denoisePreview(let v)? = self.head else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+    }()
+    case .denoiseCheckpoint?: try {
+      guard case .denoiseCheckpoint(let v)? = self.head else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
     }()
     case nil: break
     }
@@ -580,7 +681,7 @@ nonisolated extension WirePublishReceipt: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DenoiseRequest"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}seed\0\u{3}first_sample\0\u{1}label\0\u{1}cut\0\u{1}sampler\0\u{1}eta\0\u{1}timestep\0\u{1}guidance\0\u{1}clip\0\u{3}dynamic_quantile\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}seed\0\u{3}first_sample\0\u{1}label\0\u{1}cut\0\u{1}sampler\0\u{1}eta\0\u{1}timestep\0\u{1}guidance\0\u{1}clip\0\u{3}dynamic_quantile\0\u{4}\u{4}preview_every\0\u{3}deadline_ms\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -598,6 +699,8 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.guidance) }()
       case 9: try { try decoder.decodeSingularDoubleField(value: &self.clip) }()
       case 10: try { try decoder.decodeSingularDoubleField(value: &self.dynamicQuantile) }()
+      case 14: try { try decoder.decodeSingularUInt32Field(value: &self.previewEvery) }()
+      case 15: try { try decoder.decodeSingularInt64Field(value: &self.deadlineMs) }()
       default: break
       }
     }
@@ -634,6 +737,12 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
     if self.dynamicQuantile.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.dynamicQuantile, fieldNumber: 10)
     }
+    if self.previewEvery != 0 {
+      try visitor.visitSingularUInt32Field(value: self.previewEvery, fieldNumber: 14)
+    }
+    if self.deadlineMs != 0 {
+      try visitor.visitSingularInt64Field(value: self.deadlineMs, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -648,6 +757,8 @@ nonisolated extension WireDenoiseRequest: SwiftProtobuf.Message, SwiftProtobuf._
     if lhs.guidance != rhs.guidance {return false}
     if lhs.clip != rhs.clip {return false}
     if lhs.dynamicQuantile != rhs.dynamicQuantile {return false}
+    if lhs.previewEvery != rhs.previewEvery {return false}
+    if lhs.deadlineMs != rhs.deadlineMs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -683,6 +794,76 @@ nonisolated extension WireDenoiseResult: SwiftProtobuf.Message, SwiftProtobuf._M
   package static func ==(lhs: WireDenoiseResult, rhs: WireDenoiseResult) -> Bool {
     if lhs.modelVersion != rhs.modelVersion {return false}
     if lhs.imagesSeen != rhs.imagesSeen {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDenoisePreview: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DenoisePreview"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}sample\0\u{1}timestep\0\u{1}step\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeRepeatedUInt32Field(value: &self.sample) }()
+      case 2: try { try decoder.decodeRepeatedUInt32Field(value: &self.timestep) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.step) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.sample.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.sample, fieldNumber: 1)
+    }
+    if !self.timestep.isEmpty {
+      try visitor.visitPackedUInt32Field(value: self.timestep, fieldNumber: 2)
+    }
+    if self.step != 0 {
+      try visitor.visitSingularUInt32Field(value: self.step, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDenoisePreview, rhs: WireDenoisePreview) -> Bool {
+    if lhs.sample != rhs.sample {return false}
+    if lhs.timestep != rhs.timestep {return false}
+    if lhs.step != rhs.step {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDenoiseCheckpoint: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".DenoiseCheckpoint"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}cost\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.cost) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.cost != 0 {
+      try visitor.visitSingularUInt64Field(value: self.cost, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: WireDenoiseCheckpoint, rhs: WireDenoiseCheckpoint) -> Bool {
+    if lhs.cost != rhs.cost {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

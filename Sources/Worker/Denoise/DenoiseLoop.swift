@@ -37,6 +37,7 @@ package struct DenoiseLoop: Engine {
                 switch order {
                 case .job(let assignment): batch.admit(assignment)
                 case .cancel(let key, let fence): batch.cancel(key, fence)
+                case .keep: break  // Told to trainers, who write the registry.
                 case .stop: return
                 }
             }

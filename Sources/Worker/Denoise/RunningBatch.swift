@@ -5,6 +5,7 @@ internal import Foundation
 internal import Safetensors
 internal import Sealing
 internal import Torch
+internal import Trust
 internal import Wire
 
 /// The jobs that a denoising worker has under way, and the samples they are made of.
@@ -90,7 +91,8 @@ struct RunningBatch {
         do {
             ticket = try scheduler.add(
                 plans.map { .init(passes: $0.passes, guided: order.isGuided) },
-                group: .init(model: version.number, shape: shape), alone: assignment.alone)
+                group: .init(model: version.number, shape: shape), priority: Int32(clamping: opened.client.priority),
+                alone: assignment.alone)
         } catch {
             throw RequestError(.badRequest, error.message)
         }

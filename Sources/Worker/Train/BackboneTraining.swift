@@ -75,10 +75,10 @@ struct BackboneTraining {
     }
 
     /// Writes the averaged backbone as the next version, and where training stands.
-    mutating func publish(_ shelf: PublicationShelf) throws -> ModelRegistry.Version {
+    mutating func publish(_ shelf: PublicationShelf, keeping needed: Set<UInt64>) throws -> ModelRegistry.Version {
         let version = try registry.publish(
             trainer.averaged, imagesSeen: UInt64(trainer.images),
-            lowestCut: lowestCut, trainedLabels: labels)
+            lowestCut: lowestCut, trainedLabels: labels, keeping: needed)
         published = trainer.images
         try save(shelf)
         return version

@@ -47,12 +47,14 @@ package struct TrainLoop: Engine {
         var shelf = try PublicationShelf(run: run, store: store, used: training.used, logger: logger)
         if let version = registry.newest { send(.model(version.message)) }
         var reported = Date()
+        var needed: Set<UInt64> = []
         while true {
             let isWaiting = shelf.isEmpty || training.isDone
             for order in isWaiting ? orders.waitAndTakeAll(atMost: 1) : orders.takeAll() {
                 switch order {
                 case .job(let assignment): send(take(assignment, into: &shelf))
                 case .cancel: break  // Storing is done in one go; there is nothing to stop.
+                case .keep(let versions): needed = versions
                 case .stop: return try training.save(shelf)
                 }
             }
@@ -61,7 +63,7 @@ package struct TrainLoop: Engine {
             send(.iterations(UInt64(training.steps)))
             // When fresh publications are used up, nobody knows when there will be others.
             if training.wantsVersion || (shelf.isEmpty && training.hasNews) {
-                let version = try training.publish(shelf)
+                let version = try training.publish(shelf, keeping: needed)
                 send(.model(version.message))
                 logger.info(
                     "backbone version written",
