@@ -323,7 +323,7 @@ package struct ClientCore: LinkMachine {
         case .result: receiveResult(header: attachments[0], sealed: attachments[1])
         case .preview(let preview):
             guard let header = try? ResultHeader(bytes: attachments[0]), header.client == client,
-                jobs[header.job] != nil
+                header.status == .preview, jobs[header.job] != nil
             else { return }
             out.append(
                 .event(.preview(header.job, step: preview.step, header: attachments[0], sealed: attachments[1])))
@@ -358,7 +358,9 @@ package struct ClientCore: LinkMachine {
 
     /// Handed over once in this process; what came again crossed an acknowledgement.
     private mutating func receiveResult(header bytes: [UInt8], sealed: [UInt8]) {
-        guard let header = try? ResultHeader(bytes: bytes), header.client == client else { return }
+        guard let header = try? ResultHeader(bytes: bytes), header.client == client, header.status != .preview else {
+            return
+        }
         switch jobs[header.job]?.phase {
         case .surfaced, .acknowledging, .cancelling: return
         case .submitted: answered()

@@ -116,7 +116,7 @@ import Wire
         bench = self.bench()
         bench.welcome()
         bench.command(.close)
-        bench.wait(4 * .second)
+        bench.wait(3 * .second)
         #expect(!bench.closed)
         bench.wait(2 * .second)
         #expect(bench.closed)

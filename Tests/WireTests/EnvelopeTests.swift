@@ -67,7 +67,7 @@ struct EnvelopeTests {
 
     @Test func unknownSuiteAndKind() throws {
         for suite: UInt32 in [0, 2, .max] { #expect(try code(changed { $0.suite = suite }) == .unsupportedVersion) }
-        for kind in [WireJobKind.unspecified, .UNRECOGNIZED(3), .UNRECOGNIZED(99)] {
+        for kind in [WireJobKind.unspecified, .UNRECOGNIZED(4), .UNRECOGNIZED(99)] {
             #expect(try code(changed { $0.kind = kind }) == .outOfRange)
         }
     }
@@ -125,7 +125,7 @@ struct ResultHeaderTests {
         return code(message.encoded)
     }
 
-    @Test(arguments: [WireResultStatus.done, .failed])
+    @Test(arguments: [WireResultStatus.done, .failed, .preview])
     func roundTrip(status: WireResultStatus) throws {
         let sent = try header(status), read = try ResultHeader(bytes: sent.bytes)
         #expect(read == sent)
@@ -146,7 +146,7 @@ struct ResultHeaderTests {
         }
         #expect(try code { $0.clearFence() } == .wrongLength)
         #expect(try code { $0.status = .unspecified } == .outOfRange)
-        #expect(try code { $0.status = .UNRECOGNIZED(3) } == .outOfRange)
+        #expect(try code { $0.status = .UNRECOGNIZED(4) } == .outOfRange)
         #expect(code([UInt8](repeating: 0, count: ResultHeader.maximumLength + 1)) == .outOfRange)
         #expect(code([0xff]) == .malformed)
     }
