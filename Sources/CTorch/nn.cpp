@@ -3,12 +3,10 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/group_norm.h>
 #include <ATen/ops/layer_norm.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/max_pool2d.h>
 #include <ATen/ops/mse_loss.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/upsample_nearest2d.h>
 
 #include "support.hpp"
@@ -25,11 +23,6 @@ ct_status ct_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, int6
                     int64_t dilation, int64_t groups, ct_tensor *out) {
   CT_MAKE(at::conv2d(get(x), get(weight), optional(optional_bias), {stride, stride}, {padding, padding},
                      {dilation, dilation}, groups))
-}
-
-ct_status ct_group_norm(ct_tensor x, int64_t groups, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon,
-                        ct_tensor *out) {
-  CT_MAKE(at::group_norm(get(x), groups, optional(optional_weight), optional(optional_bias), epsilon))
 }
 
 ct_status ct_layer_norm(ct_tensor x, const int64_t *shape, int32_t rank, ct_tensor optional_weight,
@@ -51,11 +44,6 @@ ct_status ct_avg_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t pad
 
 ct_status ct_max_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t padding, ct_tensor *out) {
   CT_MAKE(at::max_pool2d(get(x), {kernel, kernel}, {stride, stride}, {padding, padding}))
-}
-
-ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out) {
-  CT_MAKE(at::scaled_dot_product_attention(get(query), get(key), get(value), {}, 0.0, false,
-                                           scale > 0 ? std::optional<double>(scale) : std::nullopt))
 }
 
 ct_status ct_mse_loss(ct_tensor a, ct_tensor b, ct_tensor *out) { CT_MAKE(at::mse_loss(get(a), get(b))) }

@@ -24,8 +24,18 @@ extension Tensor {
     }
 
     /// Each group of channels to mean 0 and variance 1, then · weight + bias per channel.
-    package func groupNorm(_ groups: Int, _ weight: Tensor, _ bias: Tensor, epsilon: Double) -> Tensor {
-        .make("groupNorm", self, weight, bias) { ct_group_norm($0, Int64(groups), $1, $2, epsilon, $3) }
+    ///
+    /// - Parameters:
+    ///   - shift: added before, one number for each channel of each sample: [N, C].
+    ///   - silu: whether silu follows. What lies channels-last on the CPU and records no gradient is done in one go.
+    package func groupNorm(
+        _ groups: Int, _ weight: Tensor, _ bias: Tensor, epsilon: Double, shift: Tensor? = nil, silu: Bool = false
+    ) -> Tensor {
+        withExtendedLifetime(bias) {
+            .make("groupNorm", self, weight, shift) {
+                ct_group_norm($0, $2, Int64(groups), $1, bias.handle, epsilon, silu, $3)
+            }
+        }
     }
 
     /// The last dimensions, of the weight's shape, to mean 0 and variance 1, then · weight + bias.
@@ -53,7 +63,8 @@ extension Tensor {
         .make("maxPooled", self) { ct_max_pool2d($0, Int64(kernel), Int64(stride ?? kernel), Int64(padding), $1) }
     }
 
-    /// softmax(query · keyᵀ · scale) · value over [N, heads, length, width]; the scale is 1/√width unless given.
+    /// softmax(query · keyᵀ · scale) · value over [N, heads, length, width]; the scale is 1/√width unless given. Heads of 8 and 16
+    /// have a kernel of their own for inference on the CPU.
     package func attention(_ key: Tensor, _ value: Tensor, scale: Double? = nil) -> Tensor {
         .make("attention", self, key, value) { ct_attention($0, $1, $2, scale ?? 0, $3) }
     }

@@ -174,19 +174,22 @@ ct_status ct_gather(ct_tensor a, int64_t dim, ct_tensor index, ct_tensor *out);
 ct_status ct_linear(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, ct_tensor *out);
 ct_status ct_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, int64_t stride, int64_t padding,
                     int64_t dilation, int64_t groups, ct_tensor *out);
-ct_status ct_group_norm(ct_tensor x, int64_t groups, ct_tensor optional_weight, ct_tensor optional_bias, double epsilon,
-                        ct_tensor *out);
 ct_status ct_layer_norm(ct_tensor x, const int64_t *shape, int32_t rank, ct_tensor optional_weight,
                         ct_tensor optional_bias, double epsilon, ct_tensor *out);
 ct_status ct_embedding(ct_tensor weight, ct_tensor indices, ct_tensor *out);
 ct_status ct_upsample_nearest2d(ct_tensor x, int64_t height, int64_t width, ct_tensor *out);
 ct_status ct_avg_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t padding, ct_tensor *out);
 ct_status ct_max_pool2d(ct_tensor x, int64_t kernel, int64_t stride, int64_t padding, ct_tensor *out);
-// Scale <= 0: 1/√d
-ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out);
 ct_status ct_mse_loss(ct_tensor a, ct_tensor b, ct_tensor *out);  // mean over all elements
 // Mean over the batch
 ct_status ct_cross_entropy(ct_tensor logits, ct_tensor labels, double label_smoothing, ct_tensor *out);
+
+// ---- fused.cpp: the same results in fewer passes, for inference on the CPU in float32 and bfloat16; elsewhere libtorch's own way
+// act(group_norm(x + shift)) with shift [N, C] or NULL and act silu or nothing. Fused where x lies channels-last.
+ct_status ct_group_norm(ct_tensor x, ct_tensor optional_shift, int64_t groups, ct_tensor weight, ct_tensor bias,
+                        double epsilon, bool silu, ct_tensor *out);
+// [N, heads, length, d]. Scale <= 0: 1/√d. Fused where d is 8 or 16.
+ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out);
 
 // ---- linalg.cpp
 ct_status ct_matmul(ct_tensor a, ct_tensor b, ct_tensor *out);

@@ -19,6 +19,11 @@ package struct GroupNorm: Module {
 
     package func callAsFunction(_ x: Tensor) -> Tensor { x.groupNorm(groups, weight, bias, epsilon: epsilon) }
 
+    /// silu(y), of x + shift where one is given: [N, channels].
+    package func silu(_ x: Tensor, shift: Tensor? = nil) -> Tensor {
+        x.groupNorm(groups, weight, bias, epsilon: epsilon, shift: shift, silu: true)
+    }
+
     package func name(_ parameters: inout ParameterNames) {
         parameters.add("weight", weight)
         parameters.add("bias", bias)

@@ -1,0 +1,186 @@
+// What a U-Net's inference on the CPU spends its time on beside convolutions, in one go each: group normalisation with its
+// activation, which libtorch does in six passes over the image, and attention of narrow heads, which its kernels are not made for.
+// Whatever does not fit (a gradient, a device, a layout) takes libtorch's own operations.
+#include <ATen/Parallel.h>
+#include <ATen/ops/add.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/group_norm.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/silu.h>
+#include <c10/core/GradMode.h>
+
+#include "support.hpp"
+
+using namespace ctorch;
+
+namespace {
+
+struct ImageNorm {
+  int64_t channels, pixels, groups;
+  double epsilon;
+  bool active;
+  const float *weight, *bias;
+};
+
+/// Vectors of one image, all heads beside each other.
+template <typename T>
+struct Rows {
+  const T *first;
+  int64_t count, stride;
+};
+
+#if defined(__x86_64__)
+namespace avx512 {
+#pragma clang attribute push(__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"))), apply_to = function)
+#define CT_WIDTH 16
+#include "fused_kernels.hpp"
+#undef CT_WIDTH
+#pragma clang attribute pop
+}  // namespace avx512
+
+namespace avx2 {
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define CT_WIDTH 8
+#include "fused_kernels.hpp"
+#undef CT_WIDTH
+#pragma clang attribute pop
+}  // namespace avx2
+#endif
+
+namespace plain {
+#define CT_WIDTH 4
+#include "fused_kernels.hpp"
+#undef CT_WIDTH
+}  // namespace plain
+
+/// The kernels for this processor.
+template <typename T>
+struct Kernels {
+  void (*normalise)(const T *, T *, const ImageNorm &, const float *, float *);
+  void (*attend8)(const Rows<T> &, const Rows<T> &, const Rows<T> &, T *, int64_t, float *);
+  void (*attend16)(const Rows<T> &, const Rows<T> &, const Rows<T> &, T *, int64_t, float *);
+
+  static const Kernels &best() {
+    static const Kernels kernels = choose();
+    return kernels;
+  }
+
+ private:
+  static Kernels choose() {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+      return {avx512::normalise<T>, avx512::attend<8, T>, avx512::attend<16, T>};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+      return {avx2::normalise<T>, avx2::attend<8, T>, avx2::attend<16, T>};
+#endif
+    return {plain::normalise<T>, plain::attend<8, T>, plain::attend<16, T>};
+  }
+};
+
+bool records(const at::Tensor &a) { return c10::GradMode::is_enabled() && a.requires_grad(); }
+
+bool has_kernels(const at::Tensor &a) {
+  return a.dim() == 4 && a.is_cpu() && (a.scalar_type() == at::kFloat || a.scalar_type() == at::kBFloat16);
+}
+
+// ---- group normalisation
+
+template <typename T>
+void normalise_all(const at::Tensor &x, const at::Tensor &y, const ImageNorm &norm, const at::Tensor &shift) {
+  const auto &kernels = Kernels<T>::best();
+  const auto *from = x.const_data_ptr<T>();
+  auto *to = y.mutable_data_ptr<T>();
+  const auto *shifts = shift.defined() ? shift.const_data_ptr<float>() : nullptr;
+  at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch(3 * norm.channels);
+    for (auto n = begin; n < end; ++n) {
+      const auto offset = n * norm.channels * norm.pixels;
+      kernels.normalise(from + offset, to + offset, norm, shifts ? shifts + n * norm.channels : nullptr,
+                        scratch.data());
+    }
+  });
+}
+
+at::Tensor group_norm(const at::Tensor &x, const at::Tensor &shift, int64_t groups, const at::Tensor &weight,
+                      const at::Tensor &bias, double epsilon, bool active) {
+  if (shift.defined())
+    TORCH_CHECK(shift.dim() == 2 && shift.size(0) == x.size(0) && shift.size(1) == x.size(1), "a shift of shape ",
+                shift.sizes(), " for images of shape ", x.sizes());
+  const bool fits = has_kernels(x) && groups > 0 && x.size(1) % 16 == 0 && x.size(1) % groups == 0 &&
+                    x.is_contiguous(at::MemoryFormat::ChannelsLast) && !records(x) && !records(weight) &&
+                    !records(bias) && !(shift.defined() && records(shift));
+  if (!fits) {
+    const auto moved = shift.defined() ? at::add(x, shift.unsqueeze(-1).unsqueeze(-1)) : x;
+    const auto normed = at::group_norm(moved, groups, weight, bias, epsilon);
+    return active ? at::silu(normed) : normed;
+  }
+  TORCH_CHECK(weight.numel() == x.size(1) && bias.numel() == x.size(1), "weight and bias of ", weight.numel(), " and ",
+              bias.numel(), " channels for images of ", x.size(1));
+  const auto scales = weight.to(at::kFloat).contiguous(), offsets = bias.to(at::kFloat).contiguous();
+  const auto shifts = shift.defined() ? shift.to(at::kFloat).contiguous() : at::Tensor();
+  auto y = at::empty_like(x, x.options(), at::MemoryFormat::ChannelsLast);
+  const ImageNorm norm{x.size(1),
+                       x.size(2) * x.size(3),
+                       groups,
+                       epsilon,
+                       active,
+                       scales.const_data_ptr<float>(),
+                       offsets.const_data_ptr<float>()};
+  if (x.scalar_type() == at::kFloat) normalise_all<float>(x, y, norm, shifts);
+  else normalise_all<at::BFloat16>(x, y, norm, shifts);
+  return y;
+}
+
+// ---- attention
+
+/// [N, heads, length, d] whose heads lie beside each other, as they do after a split of [N, length, heads·d].
+bool is_split(const at::Tensor &a) {
+  return a.stride(3) == 1 && (a.size(1) == 1 || a.stride(1) == a.size(3));
+}
+
+template <typename T>
+at::Tensor attend_all(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v) {
+  const auto heads = q.size(1), length = q.size(2), width = q.size(3);
+  const auto attend = width == 8 ? Kernels<T>::best().attend8 : Kernels<T>::best().attend16;
+  auto y = at::empty({q.size(0), length, heads, width}, q.options());
+  auto *to = y.template mutable_data_ptr<T>();
+  const auto rows = [](const at::Tensor &a, int64_t n) {
+    return Rows<T>{a.const_data_ptr<T>() + n * a.stride(0), a.size(2), a.stride(2)};
+  };
+  at::parallel_for(0, q.size(0), 1, [&](int64_t begin, int64_t end) {
+    std::vector<float> scratch((2 * width + 16) * k.size(2));
+    for (auto n = begin; n < end; ++n)
+      attend(rows(q, n), rows(k, n), rows(v, n), to + n * length * heads * width, heads, scratch.data());
+  });
+  return y.transpose(1, 2);
+}
+
+at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor &v, double scale) {
+  const bool fits = scale <= 0 && has_kernels(q) && (q.size(3) == 8 || q.size(3) == 16) && k.sizes() == v.sizes() &&
+                    k.dim() == 4 && k.size(0) == q.size(0) && k.size(1) == q.size(1) && k.size(3) == q.size(3) &&
+                    k.size(2) > 0 && k.scalar_type() == q.scalar_type() && v.scalar_type() == q.scalar_type() &&
+                    k.is_cpu() && v.is_cpu() && is_split(q) && is_split(k) && is_split(v) && !records(q) &&
+                    !records(k) && !records(v);
+  if (!fits)
+    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, false,
+                                            scale > 0 ? std::optional<double>(scale) : std::nullopt);
+  return q.scalar_type() == at::kFloat ? attend_all<float>(q, k, v) : attend_all<at::BFloat16>(q, k, v);
+}
+
+}  // namespace
+
+extern "C" {
+
+ct_status ct_group_norm(ct_tensor x, ct_tensor optional_shift, int64_t groups, ct_tensor weight, ct_tensor bias,
+                        double epsilon, bool silu, ct_tensor *out) {
+  CT_MAKE(group_norm(get(x), optional_shift == nullptr ? at::Tensor() : get(optional_shift), groups, get(weight),
+                     get(bias), epsilon, silu))
+}
+
+ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out) {
+  CT_MAKE(attention(get(query), get(key), get(value), scale))
+}
+
+}  // extern "C"

@@ -1,0 +1,87 @@
+import Testing
+
+@testable import Torch
+
+/// Our own kernels against libtorch's operations in double precision.
+@Suite struct FusedTests {
+    private func relative(_ a: Tensor, _ b: Tensor) -> Double {
+        (a.to(.float64) - b).norm().item / b.norm().item
+    }
+
+    /// One rounding of the result, or a few.
+    private static let tolerance: [DType: Double] = [.float32: 1e-6, .bfloat16: 2.5e-3, .float64: 1e-14]
+
+    /// Widths that fill vectors of all lengths, groups that end inside a vector, one image and several; a mean of 30 deviations.
+    @Test(arguments: [DType.float32, .bfloat16, .float64], [(32, 8), (48, 3), (80, 40), (64, 1)])
+    func groupNormWithActivation(_ dtype: DType, _ sizes: (channels: Int, groups: Int)) {
+        var source = ParameterSource(seed: 1)
+        let (channels, groups) = sizes
+        for (format, count) in [(MemoryFormat.channelsLast, 3), (.channelsLast, 1), (.contiguous, 2)] {
+            let x = (source.normal([count, channels, 5, 6]) + 3).to(dtype).contiguous(format)
+            let shift = source.normal([count, channels]).to(dtype)
+            let weight = source.normal([channels]).to(dtype), bias = source.normal([channels]).to(dtype)
+            for shift in [nil, shift] {
+                let wide =
+                    x.to(.float64) + (shift?.to(.float64).unsqueezed(-1).unsqueezed(-1) ?? x.to(.float64).zerosLike())
+                let expected = wide.groupNorm(groups, weight.to(.float64), bias.to(.float64), epsilon: 1e-5).silu()
+                let y = withoutGradients { x.groupNorm(groups, weight, bias, epsilon: 1e-5, shift: shift, silu: true) }
+                #expect(y.dtype == dtype && y.shape == x.shape)
+                let roundings = format == .channelsLast ? 1.0 : 3  // libtorch rounds between its parts
+                #expect(relative(y, expected) < roundings * (Self.tolerance[dtype] ?? 0))
+            }
+        }
+    }
+
+    @Test func aLargeMeanLeavesTheVarianceAlone() {
+        var source = ParameterSource(seed: 2)
+        let x = (source.normal([2, 16, 8, 8]) + 300).contiguous(.channelsLast)
+        let one = Tensor.ones([16]), zero = Tensor.zeros([16])
+        let expected = x.to(.float64).groupNorm(4, one.to(.float64), zero.to(.float64), epsilon: 1e-5).silu()
+        #expect(relative(withoutGradients { x.groupNorm(4, one, zero, epsilon: 1e-5, silu: true) }, expected) < 2e-5)
+    }
+
+    @Test func whatIsNoNumberStaysNone() {
+        var source = ParameterSource(seed: 3)
+        for dtype in [DType.float32, .bfloat16] {
+            let x = source.normal([1, 16, 4, 4]).contiguous(.channelsLast)
+            withoutGradients { x[0][3][2][1].fill(.nan) }
+            let y = withoutGradients {
+                x.to(dtype).groupNorm(
+                    4, Tensor.ones([16]).to(dtype), Tensor.zeros([16]).to(dtype), epsilon: 1e-5, silu: true)
+            }
+            #expect(!y.isFinite)
+        }
+    }
+
+    @Test func gradientsAreThoseOfTheParts() throws {
+        var source = ParameterSource(seed: 4)
+        let x = source.normal([2, 16, 4, 4]).contiguous(.channelsLast), shift = source.normal([2, 16])
+        let weight = source.normal([16]), bias = source.normal([16])
+        func gradients(_ call: (Tensor, Tensor, Tensor, Tensor) -> Tensor) throws -> [[Double]] {
+            let leaves = [x, shift, weight, bias].map { $0.detached().clone() }
+            for leaf in leaves { leaf.requiresGradient = true }
+            call(leaves[0], leaves[1], leaves[2], leaves[3]).square().sum().backward()
+            return try leaves.map { try #require($0.gradient).doubles }
+        }
+        let ours = try gradients { $0.groupNorm(4, $2, $3, epsilon: 1e-5, shift: $1, silu: true) }
+        let parts = try gradients { ($0 + $1.unsqueezed(-1).unsqueezed(-1)).groupNorm(4, $2, $3, epsilon: 1e-5).silu() }
+        for (a, b) in zip(ours, parts) { #expect(difference(a, b) < 1e-4) }
+    }
+
+    /// More queries than lanes and fewer, keys of another length, scores far from 0.
+    @Test(arguments: [DType.float32, .bfloat16, .float64], [(8, 19, 19), (16, 3, 40), (8, 64, 1), (12, 7, 7)])
+    func attention(_ dtype: DType, _ sizes: (width: Int, queries: Int, keys: Int)) {
+        var source = ParameterSource(seed: 5)
+        let heads = 3
+        func part(_ length: Int, _ scale: Double) -> Tensor {
+            (source.normal([2, length, heads * sizes.width]) * scale).to(dtype)
+                .reshaped(2, length, heads, sizes.width).transposed(1, 2)
+        }
+        let query = part(sizes.queries, 5), key = part(sizes.keys, 5), value = part(sizes.keys, 1)
+        let scores = query.to(.float64).matmul(key.to(.float64).transposed(2, 3)) / Double(sizes.width).squareRoot()
+        let expected = scores.softmax(3).matmul(value.to(.float64))
+        let y = withoutGradients { query.attention(key, value) }
+        #expect(y.dtype == dtype && y.shape == expected.shape)
+        #expect(relative(y, expected) < 2 * (Self.tolerance[dtype] ?? 0))
+    }
+}
