@@ -116,6 +116,14 @@ void ct_set_gradients_enabled(bool on) { c10::GradMode::set_enabled(on); }
 
 ct_status ct_cuda_devices(int32_t *out) { CT_RUN(*out = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0) }
 
+bool ct_cpu_has_bfloat16(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16") || __builtin_cpu_supports("amx-bf16");
+#else
+  return false;
+#endif
+}
+
 void ct_free(ct_tensor tensor) {
   if (tensor == nullptr) return;
   delete tensor;

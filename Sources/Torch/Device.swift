@@ -11,6 +11,15 @@ package enum Device: Hashable, Sendable, CustomStringConvertible {
         return ct_cuda_devices(&count) == 0 ? Int(count) : 0
     }
 
+    /// The type that networks are fastest in with their quality kept: bfloat16 on a CPU with AVX-512 BF16 or AMX, and on any CUDA device
+    /// that libtorch supports.
+    package var fastest: DType {
+        switch self {
+        case .cpu: ct_cpu_has_bfloat16() ? .bfloat16 : .float32
+        case .cuda: .bfloat16
+        }
+    }
+
     package var description: String {
         switch self {
         case .cpu: "cpu"

@@ -60,6 +60,7 @@ ct_status ct_set_flush_denormal(bool on);
 bool ct_gradients_enabled(void);  // of this thread
 void ct_set_gradients_enabled(bool on);
 ct_status ct_cuda_devices(int32_t *out);
+bool ct_cpu_has_bfloat16(void);  // instructions that multiply bfloat16
 void ct_free(ct_tensor tensor);  // NULL is allowed
 
 // A scope records the first failure on this thread instead of letting the caller trap. Scopes nest.
