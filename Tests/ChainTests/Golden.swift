@@ -2,7 +2,6 @@ import Foundation
 
 /// What `Tests/Goldens/chain.py` wrote.
 struct Golden: Decodable {
-    struct Steps: Decodable { let spacing: String, steps: Int, timesteps: [Int] }
     struct Step: Decodable {
         let sampler: String, eta: Double, schedule: String, t: Int, s: Int, clip: Bool, prediction: String
         let x: [Double], output: [Double], z: [Double], result: [Double]
@@ -11,7 +10,6 @@ struct Golden: Decodable {
 
     let probes: [Int]
     let schedules: [String: [Double]]
-    let timesteps: [Steps]
     let steps: [Step]
     let privacy: [Privacy]
 

@@ -9,16 +9,35 @@ struct SamplerTests {
             .pass(0).coefficients(on: schedule, predicting: .epsilon)
     }
 
+    /// A list of diffusers' (`Tests/Goldens/samplers.py`).
+    struct List: Decodable { let sampler: String, spacing: String, offset: Int, steps: Int, timesteps: [Double] }
+
     @Test func listsAgreeWithDiffusers() throws {
-        for golden in try Golden.load().timesteps {
+        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../Goldens/samplers/lists.json")
+        let goldens = try JSONDecoder().decode([List].self, from: Data(contentsOf: file))
+        #expect(goldens.count == 140)
+        for golden in goldens {
             let spacing = try #require(TimestepSpacing(rawValue: golden.spacing))
-            let ours = try TimestepList(from: 1000, to: 0, steps: golden.steps, spacing: spacing).timesteps
-            // Ours is one more than theirs, and ends at the image; leading starts at T, where theirs starts lower.
-            let theirs = golden.timesteps.map { $0 + 1 }
-            let from = spacing == .leading ? 1 : 0
-            #expect(
-                Array(ours.dropFirst(from)) == Array(theirs.dropFirst(from)) + [0], "\(golden.spacing) \(golden.steps)")
-            #expect(ours[0] == 1000)
+            let sampler = try #require(Sampler.Name(rawValue: golden.sampler))
+            let ours = try TimestepList(
+                from: 1000, to: 0, steps: golden.steps, spacing: spacing, offset: golden.offset, for: sampler,
+                raised: false)
+            // Ours are one more, end at the image, and are whole: Euler and Heun may stand between two timesteps in diffusers.
+            let theirs = golden.timesteps.map { Int($0.rounded(.toNearestOrEven)) + 1 } + [0]
+            #expect(ours.timesteps == theirs, "\(golden.sampler) \(golden.spacing) \(golden.offset) \(golden.steps)")
+        }
+    }
+
+    @Test func offsetsMoveLeadingAndNoFurtherThanItsStart() throws {
+        let raised = try TimestepList(from: 1000, to: 500, steps: 4, spacing: .leading)
+        #expect(raised.timesteps == [1000, 751, 626, 501, 500])
+        let moved = try TimestepList(from: 1000, to: 500, steps: 4, spacing: .leading, offset: 124, raised: false)
+        #expect(moved.timesteps == [1000, 875, 750, 625, 500])
+        for offset in [125, -1, .max / 2] {
+            #expect { try TimestepList(from: 1000, to: 500, steps: 4, spacing: .leading, offset: offset) } throws: {
+                ($0 as? ChainError)?.code == .badTimesteps
+            }
         }
     }
 

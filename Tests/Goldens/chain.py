@@ -1,4 +1,4 @@
-"""Makes chain.json: what diffusers and closed forms say about schedules, timesteps, single steps and exposure.
+"""Makes chain.json: what diffusers and closed forms say about schedules, single steps and exposure.
 
     python chain.py        # needs diffusers, torch, numpy and scipy; writes chain.json beside itself
 
@@ -35,17 +35,6 @@ def schedules():
         "sigmoid": [float(jabri[i]) for i in PROBES],
         "linear100": [float(v) for v in small],
     }
-
-
-def timesteps():
-    """diffusers' own lists over the whole chain."""
-    out = []
-    for spacing in ["leading", "linspace", "trailing"]:
-        for steps in [7, 10, 25, 50, 333]:
-            scheduler = DDIMScheduler(timestep_spacing=spacing)
-            scheduler.set_timesteps(steps)
-            out.append({"spacing": spacing, "steps": steps, "timesteps": scheduler.timesteps.tolist()})
-    return out
 
 
 def table(schedule):
@@ -105,7 +94,7 @@ def privacy():
 
 
 if __name__ == "__main__":
-    golden = dict(probes=PROBES, schedules=schedules(), timesteps=timesteps(), steps=steps(), privacy=privacy())
+    golden = dict(probes=PROBES, schedules=schedules(), steps=steps(), privacy=privacy())
     path = pathlib.Path(__file__).with_name("chain.json")
     path.write_text(json.dumps(golden, separators=(",", ":")) + "\n")
     print(path, path.stat().st_size)
