@@ -57,7 +57,8 @@ final class BrokerLoop {
             context: Context(), settings: settings.hub,
             secret: CurveIdentity(kit.curve).secret, wakeUp: inbox.wakeUp, logger: logger
         ) { directory.principal(behind: $0) }
-        report = BrokerReport(metrics: metrics, logger: logger)
+        report = BrokerReport(
+            metrics: metrics, broker: recovery.broker, bootEpoch: recovery.bootEpoch, logger: logger)
         logger.info(
             "Listening",
             metadata: [

@@ -2,16 +2,22 @@ internal import Exchange
 internal import Fabric
 internal import Logging
 internal import Observability
+internal import Wire
 internal import ZeroMQ
 
 /// What the broker tells people and files about its work: counts and bytes, never contents.
 struct BrokerReport {
     private let metrics: MetricsLog?
     private let logger: Logger
+    /// Names this start of the broker: its counts begin at 0.
+    private let broker: BrokerID
+    private let bootEpoch: UInt64
     private var lastCounters: BrokerCounters?
 
-    init(metrics: MetricsLog?, logger: Logger) {
+    init(metrics: MetricsLog?, broker: BrokerID, bootEpoch: UInt64, logger: Logger) {
         self.metrics = metrics
+        self.broker = broker
+        self.bootEpoch = bootEpoch
         self.logger = logger
     }
 
@@ -35,7 +41,7 @@ struct BrokerReport {
         logger.info("Status", metadata: metadata)
     }
 
-    /// A line of all figures; the last one of a run is its sum.
+    /// A line of all figures since this start. The last line of each start, added up, is the run's sum.
     func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory) {
         guard let metrics else { return }
         let counters = snapshot.counters
@@ -46,6 +52,7 @@ struct BrokerReport {
         metrics.write(
             "broker",
             [
+                "broker": .string("\(broker)"), "epoch": .integer(Int(clamping: bootEpoch)),
                 "sessions": .integer(snapshot.sessions), "jobs": .integer(snapshot.jobs),
                 "bytes_held": .integer(snapshot.bytes), "submitted": .integer(counters.submitted),
                 "accepted": .integer(counters.accepted), "rejected": .integer(counters.rejected),

@@ -7,6 +7,8 @@ package struct RunMetrics {
         package struct Bucket: Decodable, Sendable {
             package let from: Int
             package let to: Int
+            /// How many rows of batches it was measured on.
+            package let rows: Int
             package let loss: Double?
             package let floor: Double?
             package let excess: Double?
@@ -34,6 +36,8 @@ package struct RunMetrics {
         package let mu: Double?
         package let epsilon: Double?
         // broker
+        package let broker: String?
+        package let epoch: Int?
         package let accepted: Int?
         package let finished: Int?
         package let redelivered: Int?
@@ -67,6 +71,44 @@ package struct RunMetrics {
         lines.filter { $0.event == event && (node == nil || $0.node == node) }
     }
 
-    /// The broker's last word: its counts only grow, but begin anew when it was started again, so the largest counts.
-    package func broker(_ count: (Line) -> Int?) -> Int { of("broker").compactMap(count).max() ?? 0 }
+    /// A broker's counts begin at 0 whenever it is started: the last word of each start, added up. What a broker that was
+    /// killed did in its last two seconds is not among them.
+    package func broker(_ count: (Line) -> Int?) -> Int {
+        let starts = Dictionary(grouping: of("broker")) { Start(node: $0.node, broker: $0.broker, epoch: $0.epoch) }
+        // They only grow, so the largest is the last, whatever the clock did.
+        return starts.values.reduce(0) { $0 + ($1.compactMap(count).max() ?? 0) }
+    }
+
+    /// Bytes that came from a peer and went to it, at the broker.
+    package func traffic(of peer: String) -> (from: Int, to: Int) {
+        func sum(_ bytes: (Line.Peer) -> Int) -> Int {
+            broker { line in line.peers?.first { $0.name == peer }.map(bytes) }
+        }
+        return (sum(\.bytesIn), sum(\.bytesOut))
+    }
+
+    /// The losses of several reports as those of one. A report on few images says little by itself.
+    package static func pooled(_ lines: some Sequence<Line>) -> [Line.Bucket] {
+        let parts = Dictionary(grouping: lines.flatMap { $0.buckets ?? [] }.filter { $0.rows > 0 }, by: \.from)
+        return parts.values.compactMap { (parts: [Line.Bucket]) -> Line.Bucket? in
+            guard let first = parts.first else { return nil }
+            func mean(_ value: KeyPath<Line.Bucket, Double?>, _ weight: (Line.Bucket) -> Double) -> Double? {
+                let known = parts.compactMap { part in part[keyPath: value].map { ($0 * weight(part), weight(part)) } }
+                let total = known.reduce(0) { $0 + $1.1 }
+                return total > 0 ? known.reduce(0) { $0 + $1.0 } / total : nil
+            }
+            return Line.Bucket(
+                from: first.from, to: first.to, rows: parts.reduce(0) { $0 + $1.rows },
+                loss: mean(\.loss) { Double($0.rows) }, floor: mean(\.floor) { Double($0.rows) },
+                // By the mean of λ, which is 1 − floor: docs/maths.md (3.4).
+                excess: mean(\.excess) { Double($0.rows) * (1 - ($0.floor ?? 1)) })
+        }.sorted { $0.from < $1.from }
+    }
+
+    /// One start of a broker.
+    private struct Start: Hashable {
+        let node: String
+        let broker: String?
+        let epoch: Int?
+    }
 }
