@@ -58,8 +58,8 @@ package struct ModelDirectory {
         }
     }
 
-    /// - Parameter replacing: whether a folder of this name may be replaced. Between two renames it is then missing for a moment:
-    ///   readers that mind use a new name for each version instead.
+    /// - Parameter replacing: whether a folder of this name may be replaced. A reader who opens it finds the old one or the new one;
+    ///   one who is reading while it is replaced may find files gone: where that happens, each version takes a new name.
     /// - Throws: `badDirectory` when a file cannot be written, or the folder exists and is not to be replaced; `badModel` for weights
     ///   that are not finite.
     package func write(to folder: URL, replacing: Bool = false) throws(DiffusionError) {

@@ -1,8 +1,10 @@
+internal import CDisk
 package import Foundation
 
 /// A folder of files that is there whole or not at all, and survives a loss of power once the call has returned.
 package enum DurableFolder {
-    /// - Parameter replacing: whether a folder of this name may be replaced. Between two renames it is then missing for a moment.
+    /// - Parameter replacing: whether a folder of this name may be replaced. Old and new trade their names at once, so a reader finds
+    ///   one of them at any time; on a file system that cannot do this (NFS), the name is missing for a moment.
     /// - Throws: `DiskError`; a folder under this name is then what it was before.
     package static func write(
         _ files: [(name: String, content: Data)], to folder: URL, replacing: Bool = false
@@ -19,17 +21,25 @@ package enum DurableFolder {
             for file in files {
                 try DurableFile.write(file.content, to: draft.appending(path: file.name), permissions: 0o644)
             }
-            if exists {
-                let old = parent.appending(path: ".\(folder.lastPathComponent).old.\(UUID().uuidString)")
-                try DurableFile.rename(folder, to: old)
-                try DurableFile.rename(draft, to: folder)
-                try? manager.removeItem(at: old)
-            } else {
-                try DurableFile.rename(draft, to: folder)
-            }
+            if exists { try replace(folder, by: draft) } else { try DurableFile.rename(draft, to: folder) }
         } catch {
             try? manager.removeItem(at: draft)
             throw error
+        }
+        // What was replaced has the draft's name now.
+        if exists { try? manager.removeItem(at: draft) }
+    }
+
+    private static func replace(_ folder: URL, by draft: URL) throws(DiskError) {
+        switch cdisk_exchange(draft.path, folder.path) {
+        case 0: try DurableFile.flushFolder(folder.deletingLastPathComponent())
+        case EINVAL, ENOSYS, ENOTSUP:
+            let old = folder.deletingLastPathComponent().appending(path: ".\(folder.lastPathComponent).old")
+            try? FileManager.default.removeItem(at: old)
+            try DurableFile.rename(folder, to: old)
+            try DurableFile.rename(draft, to: folder)
+            try? FileManager.default.removeItem(at: old)
+        case let reason: throw DiskError("cannot replace", folder, reason)
         }
     }
 }

@@ -1,5 +1,6 @@
 import Disk
 import Foundation
+import Synchronization
 import Testing
 
 struct DurableFolderTests {
@@ -24,6 +25,25 @@ struct DurableFolderTests {
         try DurableFolder.write([("new", Data())], to: folder, replacing: true)
         #expect(try names(folder) == ["new"])
         #expect(try names(parent) == ["model"])
+    }
+
+    /// A reader that looks all the time; two renames, one after the other, would show it a gap within a few rounds.
+    @Test func isThereAtEveryMomentOfAReplacement() async throws {
+        let folder = parent.appending(path: "model")
+        try DurableFolder.write([("a", Data())], to: folder)
+        let isOver = Mutex(false)
+        let reader = Task.detached { [path = folder.path] in
+            var gaps = 0
+            while !isOver.withLock({ $0 }) { if access(path, F_OK) != 0 { gaps += 1 } }
+            return gaps
+        }
+        for round in 0..<40 {
+            try DurableFolder.write([("a", Data([UInt8(round)]))], to: folder, replacing: true)
+        }
+        isOver.withLock { $0 = true }
+        #expect(await reader.value == 0)
+        #expect(try names(parent) == ["model"])
+        #expect(try Data(contentsOf: folder.appending(path: "a")) == Data([39]))
     }
 
     @Test func aFileThatCannotBeWrittenLeavesNothing() throws {
