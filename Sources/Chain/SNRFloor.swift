@@ -8,6 +8,9 @@ internal import Foundation
 ///
 /// It is a signal-to-noise ratio and not a timestep, so that a doctored schedule cannot talk an image out of its owner.
 package struct SNRFloor: Hashable, Sendable {
+    /// An owner's limit on what one image's releases may show together, unless the owner sets another.
+    package static let usualDecibels = 3.0
+
     /// The greatest signal-to-noise ratio that is admitted.
     package let snr: Double
 

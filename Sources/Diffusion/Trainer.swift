@@ -29,7 +29,7 @@ package struct Trainer<Network: DenoisingNetwork> {
     package internal(set) var steps = 0
     /// Steps whose gradient was not finite and which changed nothing.
     package private(set) var skipped = 0
-    /// Images seen; those of skipped steps do not count.
+    /// Images shown; those of skipped steps count too, or training that diverges would never come to its end.
     package internal(set) var images = 0
     private(set) var optimiser: AdamW
     var average: MovingAverage<Network>
@@ -105,6 +105,7 @@ package struct Trainer<Network: DenoisingNetwork> {
             shape: like.shape
         ).to(like.dtype).to(like.device)
         steps += 1
+        images += count
         optimiser.learningRate = options.learningRate * min(1, Double(steps) / Double(max(1, options.warmUp)))
         let batch = loss(denoiser, noise)
         optimiser.dropGradients()
@@ -112,7 +113,6 @@ package struct Trainer<Network: DenoisingNetwork> {
         if optimiser.clipGradients(to: options.clip).isFinite {
             optimiser.step()
             average.update()
-            images += count
         } else {
             skipped += 1
         }

@@ -34,6 +34,8 @@ package struct LaunchMachine {
         case begin
         /// The node's ready file is there and says this.
         case ready(node: String, values: [String: String])
+        /// The node said so by itself.
+        case stated(node: String, key: String, value: String)
         case ended(node: String, Exit)
         case closingEnded(Exit)
         /// A person wants it to end: the second time, at once.
@@ -111,7 +113,9 @@ package struct LaunchMachine {
             break
         case .ready(let name, let stated):
             nodes[name]?.isReady = true
-            values[name] = stated
+            values[name, default: [:]].merge(stated) { $1 }
+        case .stated(let name, let key, let value):
+            values[name, default: [:]][key] = value
         case .ended(let name, let exit):
             return ended(name, exit, at: now)
         case .closingEnded(let exit):
@@ -237,6 +241,7 @@ package struct LaunchMachine {
         switch need {
         case .ready(let name): nodes[name]?.isReady ?? false
         case .done(let name): isDone(name)
+        case .stated(let name, let key): values[name]?[key] != nil
         }
     }
 
@@ -254,6 +259,8 @@ package struct LaunchMachine {
             switch argument {
             case .text(let text): text
             case .value(let node, let key, let before): values[node]?[key] ?? before
+            case .sum(let nodes, let key, let most):
+                String(min(most, nodes.reduce(0) { $0 + (values[$1]?[key].flatMap { Int($0) } ?? 0) }))
             }
         }
     }

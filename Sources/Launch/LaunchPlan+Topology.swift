@@ -14,6 +14,9 @@ extension LaunchPlan {
         }
     }
 
+    /// Under which a client states how many masked images it has published in all.
+    package static let published = "published"
+
     /// The processes of a topology.
     ///
     /// - Parameters:
@@ -91,26 +94,28 @@ private struct Planner {
 
     private func stage(of client: Topology.Client, _ task: Topology.Client.Task) -> LaunchPlan.Stage {
         var own: [LaunchPlan.Argument]
+        var needs: [LaunchPlan.Need] = []
         switch task {
         case .publish:
-            own = ["--policy", text(client.release.rawValue)]
+            own = arguments(
+                ["--policy", text(client.release.rawValue)],
+                client.release == .fresh ? ["--epochs", text(client.epochs)] : [],
+                client.limitDecibels.map { ["--limit-db", text($0)] } ?? [])
         case .train:
             own = arguments(
                 ["--for", text(client.head.images), "--batch", text(client.head.batch)],
                 ["--learning-rate", text(client.head.learningRate), "--threads", text(client.threads)])
         case .sample:
             let sample = topology.sample
-            // The first trainer's: others train the same backbone.
-            let training = topology.workers.lazy.compactMap(\.training).first
+            let backbone = finishedBackbone
+            needs = backbone.needs
             own = arguments(
                 ["--per-label", text(sample.perLabel), "--unseen-per-label", text(sample.unseenPerLabel)],
                 [
                     "--steps", text(sample.steps), "--sampler", text(sample.sampler.rawValue), "--guidance",
                     text(sample.guidance),
                 ],
-                // Fresh publications are used up, so nobody can say how many images the backbone will see.
-                topology.clients.contains { $0.release == .fresh }
-                    ? [] : training.map { [.text("--wait-for-images"), text($0.images)] } ?? [],
+                backbone.images.map { [.text("--wait-for-images"), $0] } ?? [],
                 ["--out", text(folder.samples(client.name)), "--threads", text(client.threads)])
         }
         let labels = client.labels.map { [.text("--labels"), text($0.map(String.init).joined(separator: ","))] } ?? []
@@ -121,7 +126,23 @@ private struct Planner {
                 ["client", text(task.rawValue)], common(client.name, side: "clients"),
                 ["--home", text(folder.home(client.name)), "--images", text(images)], labels,
                 ["--cut", text(client.cut)], own),
-            threads: client.threads)
+            threads: client.threads, needs: needs)
+    }
+
+    /// How many images the backbone has seen when its training is over, and what must have happened before that is known.
+    private var finishedBackbone: (images: LaunchPlan.Argument?, needs: [LaunchPlan.Need]) {
+        // The first trainer's: others train the same backbone.
+        guard let training = topology.workers.lazy.compactMap(\.training).first else { return (nil, []) }
+        let publishers = topology.clients.filter { $0.tasks.contains(.publish) }
+        guard !publishers.isEmpty, publishers.allSatisfy({ $0.release == .fresh }) else {
+            return (text(training.images), [])
+        }
+        // Fresh masks are used once: training is over when all that were published are used up.
+        let names = publishers.map(\.name)
+        return (
+            .sum(nodes: names, key: LaunchPlan.published, most: training.images),
+            names.map { .stated($0, key: LaunchPlan.published) }
+        )
     }
 
     var report: LaunchPlan.Stage {
@@ -132,12 +153,14 @@ private struct Planner {
 
     // MARK: parts of command lines
 
-    private func stage(_ name: String, _ arguments: [LaunchPlan.Argument], threads: Int) -> LaunchPlan.Stage {
+    private func stage(
+        _ name: String, _ arguments: [LaunchPlan.Argument], threads: Int, needs: [LaunchPlan.Need] = []
+    ) -> LaunchPlan.Stage {
         LaunchPlan.Stage(
             name: name, executable: binaries.compute.path, arguments: arguments,
             // libtorch reads the first when it loads; the second makes progress a line that the supervisor understands.
             environment: ["OMP_NUM_THREADS": String(threads), "COLLAFUSE_PROGRESS": "lines"],
-            needs: [.ready(Self.brokerName)])
+            needs: [.ready(Self.brokerName)] + needs)
     }
 
     private func common(_ node: String, side: String) -> [LaunchPlan.Argument] {

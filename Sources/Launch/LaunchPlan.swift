@@ -63,6 +63,8 @@ package struct LaunchPlan: Hashable, Sendable {
         case text(String)
         /// A value that a node wrote to its ready file; `before` stands for it until then.
         case value(node: String, key: String, before: String)
+        /// What these nodes have stated under a key, added up, and `most` at most.
+        case sum(nodes: [String], key: String, most: Int)
 
         package init(stringLiteral value: String) { self = .text(value) }
     }
@@ -73,6 +75,8 @@ package struct LaunchPlan: Hashable, Sendable {
         case ready(String)
         /// The job's last stage has ended well.
         case done(String)
+        /// The node has stated a value under this key.
+        case stated(String, key: String)
     }
 }
 
@@ -85,6 +89,7 @@ extension LaunchPlan {
                 switch argument {
                 case .text(let text): text.contains(" ") ? "'\(text)'" : text
                 case .value(let node, let key, let before): before.isEmpty ? "<\(node): \(key)>" : before
+                case .sum(let nodes, let key, _): "<\(nodes.joined(separator: " + ")): \(key)>"
                 }
             }
             let environment = stage.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }

@@ -10,6 +10,8 @@ package struct PlanRecord: Codable, Sendable {
         /// Numbers of the run's labels; nil: all.
         package var labels: [Int]?
         package var cut: Int
+        /// How often each image is masked at the cut; 0: this client publishes nothing.
+        package var masks: Int
         package var headImages: Int
         package var batch: Int
         package var learningRate: Double
@@ -24,7 +26,6 @@ package struct PlanRecord: Codable, Sendable {
     package var image: [Int]
     package var labels: [String]
     package var clients: [Client]
-    package var backboneImages: Int
     /// Where the attacks on masked images are measured.
     package var attackCuts: [Int]
     package var perLabel: Int
@@ -45,10 +46,10 @@ package struct PlanRecord: Codable, Sendable {
             Client(
                 name: client.name,
                 images: URL(filePath: client.images, relativeTo: topologyFolder).standardizedFileURL.path,
-                labels: client.labels, cut: client.cut, headImages: client.head.images, batch: client.head.batch,
+                labels: client.labels, cut: client.cut, masks: client.tasks.contains(.publish) ? client.epochs : 0,
+                headImages: client.head.images, batch: client.head.batch,
                 learningRate: client.head.learningRate, threads: client.threads)
         }
-        backboneImages = topology.workers.compactMap(\.training?.images).max() ?? 0
         attackCuts = topology.report.cuts
         perLabel = topology.sample.perLabel
         unseenPerLabel = topology.sample.unseenPerLabel

@@ -10,17 +10,23 @@ extension RunDescriptor {
     ///   - created: Unix time in milliseconds.
     package init(_ topology: Topology, nonce: [UInt8], created: Int64) throws(ChainError) {
         let run = topology.run
-        let kind: Schedule.Kind =
+        try self.init(
+            name: run.name, schedule: Schedule(run),
+            image: ImageShape(channels: run.image.channels, height: run.image.height, width: run.image.width),
+            labels: run.labels, backboneConfig: run.unetConfiguration,
+            allowedCuts: Set(topology.clients.map(\.cut)).sorted(), nonce: nonce, created: created)
+    }
+}
+
+extension Schedule {
+    init(_ run: Topology.Run) throws(ChainError) {
+        let kind: Kind =
             switch run.schedule {
             case .linear: .linear()
             case .cosine: .cosine()
             case .sigmoid: .sigmoid()
             }
-        try self.init(
-            name: run.name, schedule: Schedule(kind, timesteps: run.timesteps),
-            image: ImageShape(channels: run.image.channels, height: run.image.height, width: run.image.width),
-            labels: run.labels, backboneConfig: run.unetConfiguration,
-            allowedCuts: Set(topology.clients.map(\.cut)).sorted(), nonce: nonce, created: created)
+        try self.init(kind, timesteps: run.timesteps)
     }
 }
 

@@ -4,7 +4,7 @@ package import Foundation
 /// decides. One thread, one loop; `run` blocks until all is over.
 ///
 /// A node tells how far it is by a line "@progress SHARE TEXT", the share from 0 to 1: it is shown at the bottom, not among
-/// the lines.
+/// the lines. By a line "@value KEY VALUE" it states what other stages' command lines are made of.
 package struct Supervisor {
     package struct Settings: Sendable {
         package var limits = LaunchMachine.Limits()
@@ -37,6 +37,11 @@ package struct Supervisor {
         var outputIsOpen = true
     }
 
+    private struct Progress {
+        var share = 0.0
+        var text = ""
+    }
+
     private let settings: Settings
     private let stopRequests: StopRequests
     private var machine: LaunchMachine
@@ -44,7 +49,7 @@ package struct Supervisor {
     private var record: RunRecord
     private let begin: Double
     private var running: [String: Running] = [:]
-    private var progress: [String: Double] = [:]
+    private var progress: [String: Progress] = [:]
     private var awaited: [String: String]
     private var logs: [String: FileHandle] = [:]
     private var outcome: LaunchMachine.Outcome?
@@ -212,9 +217,14 @@ package struct Supervisor {
             let words = line.split(separator: " ", maxSplits: 2)
             guard words.count == 3, let share = Double(words[1]), (0...1).contains(share) else { return }
             // Where nothing can be shown at the bottom, every tenth is a line.
-            let isNewTenth = Int(share * 10) > Int((progress[name] ?? 0) * 10)
-            progress[name] = share
+            let isNewTenth = Int(share * 10) > Int((progress[name]?.share ?? 0) * 10)
+            progress[name] = Progress(share: share, text: String(words[2]))
             if !settings.isTerminal, isNewTenth { console.line(String(words[2]), from: name) }
+            return
+        }
+        if line.hasPrefix("@value ") {
+            let words = line.split(separator: " ", maxSplits: 2).map(String.init)
+            if words.count == 3 { try take(.stated(node: name, key: words[1], value: words[2])) }
             return
         }
         // A closing stage speaks to the person directly: its panel stands on its own.
@@ -227,14 +237,22 @@ package struct Supervisor {
         try logs[name]?.write(contentsOf: Data((line + "\n").utf8))
     }
 
+    /// Services that tell how far they are, in their own words; then the jobs, by stage.
+    ///
+    ///     42 s  trainer: trained 15168/40000 · loss above floor 0.031 · train: north 51 %, east 47 %
     private func statusLine() -> String {
-        let order = machine.plan.nodes.filter { $0.life == .job }.map(\.name) + [Self.closing]
-        let parts = order.compactMap { name in
-            running[name].map { child in
-                let share = progress[name].map { "\(Int(($0 * 100).rounded())) %" }
-                return [name + ":", child.stage, share].compactMap(\.self).joined(separator: " ")
-            }
+        var parts = machine.plan.nodes.filter { $0.life != .job }.compactMap { node in
+            progress[node.name].map { "\(node.name): \($0.text)" }
         }
+        let jobs = machine.plan.nodes.filter { $0.life == .job && running[$0.name] != nil }.map(\.name)
+        let stages = jobs.compactMap { running[$0]?.stage }
+        for stage in stages.indices.filter({ stages.firstIndex(of: stages[$0]) == $0 }).map({ stages[$0] }) {
+            let there = jobs.filter { running[$0]?.stage == stage }.map { name in
+                progress[name].map { "\(name) \(Int(($0.share * 100).rounded())) %" } ?? name
+            }
+            parts.append("\(stage): " + there.joined(separator: ", "))
+        }
+        if let closing = running[Self.closing] { parts.append(closing.stage) }
         return "\(Int(Self.now() - begin)) s  " + parts.joined(separator: " · ")
     }
 

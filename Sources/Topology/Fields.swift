@@ -83,16 +83,7 @@ extension Fields {
         -> Double
     {
         guard let entry = take(key) else { return fallback }
-        let text = try entry.text(of: key)
-        guard let value = Double(text) else {
-            throw TopologyError(.wrongType, at: entry.place, "'\(key)' is \(entry.kind): it must be a number")
-        }
-        guard range.contains(value) else {
-            throw TopologyError(
-                .outOfRange, at: entry.place,
-                "'\(key)' is \(text): it must be \(range.lowerBound) to \(range.upperBound)")
-        }
-        return value
+        return try entry.number(of: key, in: range)
     }
 
     /// One of the words of an enumeration.
@@ -126,6 +117,18 @@ extension Entry {
         guard range.contains(value) else {
             throw TopologyError(
                 .outOfRange, at: place, "'\(key)' is \(value): it must be \(range.lowerBound) to \(range.upperBound)")
+        }
+        return value
+    }
+
+    func number(of key: String, in range: ClosedRange<Double>) throws(TopologyError) -> Double {
+        let text = try text(of: key)
+        guard let value = Double(text) else {
+            throw TopologyError(.wrongType, at: place, "'\(key)' is \(kind): it must be a number")
+        }
+        guard range.contains(value) else {
+            throw TopologyError(
+                .outOfRange, at: place, "'\(key)' is \(text): it must be \(range.lowerBound) to \(range.upperBound)")
         }
         return value
     }

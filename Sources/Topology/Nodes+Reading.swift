@@ -48,10 +48,21 @@ extension Topology.Training {
 }
 
 extension Topology.Client {
-    init(_ entry: Entry, title: String, run: Topology.Run, names: inout NodeNames) throws(TopologyError) {
+    /// - Parameter limit: `limit_db` of clients that name none of their own.
+    init(
+        _ entry: Entry, title: String, run: Topology.Run, limit: Double?, names: inout NodeNames
+    ) throws(TopologyError) {
         self = try fields(entry, of: title) { (client) throws(TopologyError) in
             let name = try client.text("name")
             try names.take(name, at: client.place)
+            let release: Release = try client.choice("release", default: .once)
+            let epochs = try client.take("epochs")
+            if let epochs, release != .fresh {
+                throw TopologyError(
+                    .inconsistent, at: epochs.place,
+                    "'epochs' is how often an image is masked anew, and this client masks it once: write 'release: fresh' too"
+                )
+            }
             return Topology.Client(
                 name: name,
                 images: try client.text("images"),
@@ -59,7 +70,11 @@ extension Topology.Client {
                     try Self.labels(entry, run: run)
                 },
                 cut: try client.integer("cut", in: 1...run.timesteps - 1, default: run.cut),
-                release: try client.choice("release", default: .once),
+                release: release,
+                epochs: try epochs.map { (entry) throws(TopologyError) in
+                    try entry.integer(of: "epochs", in: 1...100_000)
+                } ?? 1,
+                limitDecibels: try client.limit() ?? limit,
                 tasks: try client.take("do").map { (entry) throws(TopologyError) in try Self.tasks(entry) }
                     ?? Task.allCases,
                 threads: try client.integer("threads", in: 1...1024, default: 1),
@@ -91,11 +106,24 @@ extension Topology.Client {
     private static func tasks(_ entry: Entry) throws(TopologyError) -> [Task] {
         var tasks: [Task] = []
         for element in try entry.list(of: "do") { tasks.append(try element.choice(of: "do")) }
+        if let sample = tasks.firstIndex(of: .sample), let publish = tasks.lastIndex(of: .publish), sample < publish {
+            throw TopologyError(
+                .inconsistent, at: entry.place,
+                "'do' names 'sample' before 'publish': samples come from a backbone that is trained on what was published"
+            )
+        }
         return tasks
     }
 
     private static func head(_ entry: Entry) throws(TopologyError) -> Topology.Training {
         try fields(entry, of: "head") { (head) throws(TopologyError) in try Topology.Training(&head, images: 12_000) }
+    }
+}
+
+extension Fields {
+    /// `limit_db`: 60 dB is an image with nothing visible done to it.
+    mutating func limit() throws(TopologyError) -> Double? {
+        try take("limit_db").map { (entry) throws(TopologyError) in try entry.number(of: "limit_db", in: -60...60) }
     }
 }
 

@@ -23,8 +23,9 @@ extension Topology {
             let workers = try top.require("workers").nodes("workers") { (entry, title) throws(TopologyError) in
                 try Worker(entry, title: title, names: &names)
             }
+            let limit = try top.limit()
             let clients = try top.require("clients").nodes("clients") { (entry, title) throws(TopologyError) in
-                try Client(entry, title: title, run: run, names: &names)
+                try Client(entry, title: title, run: run, limit: limit, names: &names)
             }
             let sample = try Sample(top.take("sample") ?? Entry(content: .mapping([]), place: top.place), run: run)
             let report = try Report(top.take("report") ?? Entry(content: .mapping([]), place: top.place), run: run)

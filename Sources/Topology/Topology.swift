@@ -95,6 +95,11 @@ package struct Topology: Hashable, Sendable {
         /// ζ.
         package let cut: Int
         package let release: Release
+        /// With `fresh`: how often each image is masked anew.
+        package let epochs: Int
+        /// The most that one image's releases may show together, as a signal-to-noise ratio in decibels. nil: what the client
+        /// insists on by itself (3 dB).
+        package let limitDecibels: Double?
         package let tasks: [Task]
         package let threads: Int
         /// How its head is trained.

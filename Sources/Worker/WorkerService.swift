@@ -17,8 +17,11 @@ package struct WorkerService: Service {
     private let offer: WorkerCore.Offer
     private let logger: Logger
 
+    /// - Parameter progress: told every few seconds how far training has come; nil: it is logged.
     /// - Throws: what is wrong with keys, folders or settings, before anything is started.
-    package init(_ settings: WorkerSettings, metrics: MetricsLog?, logger: Logger) throws {
+    package init(
+        _ settings: WorkerSettings, metrics: MetricsLog?, logger: Logger, progress: TrainingProgress.Handler? = nil
+    ) throws {
         identity = try WorkerIdentity(settings, now: .now)
         let registry = try ModelRegistry(directory: settings.registry, run: identity.runID)
         let slots: UInt32
@@ -36,7 +39,8 @@ package struct WorkerService: Service {
             }
             engine = try TrainLoop(
                 desk: identity.desk, run: identity.run, registry: registry, state: state,
-                storageKey: identity.storageKey, settings: settings.training, metrics: metrics, logger: logger)
+                storageKey: identity.storageKey, settings: settings.training, metrics: metrics, logger: logger,
+                progress: progress)
             slots = 64
         }
         offer = WorkerCore.Offer(

@@ -7,7 +7,6 @@ import Synchronization
 final class ProgressBar: Sendable {
     private let title: String
     private let isTerminal = isatty(STDERR_FILENO) == 1
-    private let isSupervised = ProcessInfo.processInfo.environment["COLLAFUSE_PROGRESS"] == "lines"
     private let shown = Mutex(-1)
     private static let width = 40
 
@@ -17,7 +16,7 @@ final class ProgressBar: Sendable {
 
     @Sendable func show(_ progress: ClientProgress) {
         let share = progress.total == 0 ? 1 : Double(progress.done) / Double(progress.total)
-        let step = Int(share * (isSupervised ? 100 : isTerminal ? 1000 : 10))
+        let step = Int(share * (Supervision.isOn ? 100 : isTerminal ? 1000 : 10))
         let isNew = shown.withLock { shown in
             defer { shown = max(shown, step) }
             return step > shown || progress.done == progress.total
@@ -25,8 +24,8 @@ final class ProgressBar: Sendable {
         guard isNew else { return }
         let note = progress.note.isEmpty ? "" : " · \(progress.note)"
         let text = "\(title) \(progress.done)/\(progress.total)\(note)"
-        if isSupervised {
-            write("@progress \(share) \(text)\n")
+        if Supervision.isOn {
+            Supervision.progress(share, text)
         } else if isTerminal {
             let filled = Int(share * Double(Self.width))
             let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: Self.width - filled)

@@ -54,6 +54,7 @@ struct Publish: AsyncParsableCommand {
                 "effective_cut": .integer(summary.exposure.effectiveCut), "mu": .number(summary.exposure.mu),
                 "epsilon": .number(summary.exposure.epsilon),
             ])
+        Supervision.state("published", summary.exposure.releases)
         print(summary.text)
     }
 }

@@ -86,12 +86,20 @@ struct Work: AsyncParsableCommand {
                 run: node.run, registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),
-            metrics: try node.metricsLog(), logger: logger)
+            metrics: try node.metricsLog(), logger: logger, progress: Supervision.isOn ? progressLine : nil)
         Runtime.threads = threads
         try await ServiceGroup(
             services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
         ).run()
     }
+}
+
+/// `collafuse up` shows it at the bottom; elsewhere the log tells.
+@Sendable private func progressLine(_ progress: TrainingProgress) {
+    let share = progress.target.map { min(1, Double(progress.images) / Double($0)) } ?? 0
+    let images = "\(progress.images)" + (progress.target.map { "/\($0)" } ?? " images")
+    let loss = progress.excess.map { String(format: " · loss above floor %.3f", $0) } ?? ""
+    Supervision.progress(share, "trained \(images)\(loss)")
 }
 
 extension WorkerSettings.Role: ExpressibleByArgument {}

@@ -37,6 +37,7 @@ struct Up: ParsableCommand {
     func run() throws {
         let topologyURL = URL(filePath: file)
         let topology = try Topology(contentsOf: topologyURL, overrides: overrides)
+        try topology.checkExposure()
         let binaries = LaunchPlan.Binaries(collafuse: ComputeBinary.own, compute: try ComputeBinary.url())
         let outURL = URL(filePath: out ?? topology.out)
         let folder = dryRun ? RunFolder(planning: outURL) : try RunFolder(emptying: outURL)

@@ -70,6 +70,32 @@ private func words(_ actions: [LaunchMachine.Action]) -> [String] {
         #expect(after(.stop) == [])
     }
 
+    /// A stage that takes what others have stated: fresh masks, which are counted when they are published.
+    @Test func whatIsStatedIsAddedUp() {
+        let needs: [LaunchPlan.Need] = ["a", "b"].map { .stated($0, key: "published") }
+        let count = LaunchPlan.Argument.sum(nodes: ["a", "b"], key: "published", most: 100)
+        var machine = LaunchMachine(
+            LaunchPlan(
+                nodes: ["a", "b"].map {
+                    .init(
+                        name: $0, role: "client", life: .job,
+                        stages: [stage("publish"), stage("sample", needs: needs, [count])])
+                }))
+        #expect(words(machine.handle(.begin, at: 0)) == ["start a publish", "start b publish"])
+        #expect(words(machine.handle(.stated(node: "a", key: "published", value: "30"), at: 1)) == [])
+        #expect(words(machine.handle(.ended(node: "a", .code(0)), at: 1)) == [])
+        // Killed and started again it states the same.
+        #expect(
+            words(machine.handle(.stated(node: "b", key: "published", value: "12"), at: 2)) == ["start a sample 42"])
+        _ = machine.handle(.ended(node: "b", .signal(9)), at: 2)
+        _ = machine.handle(.tick, at: 9)
+        _ = machine.handle(.stated(node: "b", key: "published", value: "12"), at: 9)
+        #expect(words(machine.handle(.ended(node: "b", .code(0)), at: 9)) == ["start b sample 42"])
+        #expect(words(machine.handle(.ended(node: "b", .signal(9)), at: 9)) == [])
+        let more = LaunchMachine.Event.stated(node: "b", key: "published", value: "1200")
+        #expect(words(machine.handle(more, at: 99)) == ["start b sample 100"])
+    }
+
     @Test func whatCrashesStartsAgainLaterAndLater() {
         var machine = makeMachine()
         _ = machine.handle(.begin, at: 0)

@@ -62,6 +62,56 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
             ])
     }
 
+    private func lines(_ overrides: String...) throws -> [String] {
+        let topology = try Topology(yaml: yaml, file: "t.yaml", overrides: overrides)
+        let plan = LaunchPlan(
+            topology, topologyFolder: URL(filePath: "/t/"), folder: RunFolder(planning: URL(filePath: "/out")),
+            deployment: URL(filePath: "/out/keys/public"), kit: { URL(filePath: "/kits/\($0)") }, binaries: binaries)
+        return plan.text.split(separator: "\n").map(String.init)
+    }
+
+    @Test func limitsAndFreshMasks() throws {
+        let limited = try lines("limit_db=4.5", "clients.b.limit_db=-2")
+        #expect(limited.contains { $0.hasPrefix("a:") && $0.hasSuffix("--policy once --limit-db 4.5") })
+        #expect(limited.contains { $0.hasPrefix("b:") && $0.hasSuffix("--policy once --limit-db -2.0") })
+        // One keeps its masks at the server, so training goes on to its number of images.
+        let mixed = try lines("clients.a.release=fresh", "clients.a.epochs=3")
+        #expect(mixed.contains { $0.hasPrefix("a:") && $0.hasSuffix("--policy fresh --epochs 3") })
+        #expect(mixed.contains { $0.contains("--wait-for-images 700") })
+        let fresh = try lines("clients.a.release=fresh", "clients.b.release=fresh", "clients.b.epochs=2")
+        #expect(fresh.filter { $0.contains("--wait-for-images <a + b: published>") }.count == 2)
+    }
+
+    /// SNR(40) of the cosine schedule's 100 steps is 2.6 dB, SNR(60) is −2.9 dB: numbers from diffusers' betas.
+    @Test func whatALimitAdmitsIsFoundBeforeTheStart() throws {
+        func message(_ overrides: String...) throws -> String? {
+            let topology = try Topology(yaml: yaml, file: "t.yaml", overrides: overrides)
+            do {
+                try topology.checkExposure()
+                return nil
+            } catch {
+                #expect(error.code == .run)
+                return error.message
+            }
+        }
+        #expect(try message() == nil)
+        let early = try #require(try message("run.cut=20"))
+        #expect(early.contains("a would publish each image once at cut 20") && early.contains("limit of 3.0 dB"))
+        #expect(early.contains("`limit_db`") && early.contains("--set limit_db="))
+        // What it advises is enough, by the least that can be said with one digit.
+        let advised = try #require(early.split(separator: "limit_db=").last?.dropLast())
+        #expect(try message("run.cut=20", "limit_db=\(advised)") == nil)
+        #expect(try message("run.cut=20", "limit_db=\((try #require(Double(advised))) - 0.1)") != nil)
+        let cut = try #require(early.split(separator: "publish at cut ").last?.split(separator: " ").first)
+        #expect(try message("run.cut=\(cut)") == nil)
+        #expect(try message("run.cut=\((try #require(Int(cut))) - 1)") != nil)
+        // Epochs add up; a client that publishes nothing is asked nothing.
+        #expect(try message("clients.a.release=fresh", "clients.a.epochs=2") != nil)
+        #expect(try message("clients.b.release=fresh", "clients.b.epochs=3") == nil)
+        #expect(try message("clients.b.release=fresh", "clients.b.epochs=4")?.contains("4 times") == true)
+        #expect(try message("clients.a.cut=20", "clients.a.do=[sample]") == nil)
+    }
+
     @Test func theKeys() async throws {
         try await withFolder { folder in
             let topology = try Topology(yaml: yaml, file: "t.yaml")

@@ -269,12 +269,34 @@ private func poll(_ what: String, within seconds: Double = 120, _ condition: () 
     @Test func progressIsShownAtTheBottomNotAmongTheLines() async throws {
         let run = try await Run.of(isTerminal: true) { _ in
             LaunchPlan(nodes: [
-                job("north", shell("train", "echo '@progress 0.34 head 4/12'; sleep .4; echo done; sleep .2"))
+                .init(
+                    name: "trainer", role: "train", life: .service(mayEnd: false),
+                    stages: [
+                        shell(
+                            "train",
+                            "trap 'exit 0' TERM; echo '@progress 0.5 trained 5/10'; while :; do sleep .05; done")
+                    ]),
+                job("north", shell("train", "echo '@progress 0.34 head 4/12'; sleep .8; echo done; sleep .2")),
+                job("east", shell("train", "sleep 1")),
             ])
         }
-        #expect(run.output.contains("north: train 34 %"))
+        #expect(run.output.contains("trainer: trained 5/10 · train: north 34 %, east"))
         #expect(!run.output.contains("@progress"))
-        #expect(run.output.contains("north │\u{1B}[0m done\n"))
+        #expect(run.output.contains("north   │\u{1B}[0m done\n"))
         #expect(run.output.hasSuffix("\r\u{1B}[2K"))  // the line at the bottom is taken away
+    }
+
+    @Test func whatANodeStatesGoesIntoCommandLines() async throws {
+        let run = try await Run.of { _ in
+            let sum = LaunchPlan.Argument.sum(nodes: ["north", "east"], key: "published", most: 1000)
+            return LaunchPlan(nodes: [
+                job("north", shell("publish", "sleep .2; echo '@value published 30'")),
+                job(
+                    "east", shell("publish", "echo '@value published 12'"),
+                    shell("sample", "echo waits for $1", [sum], needs: [.stated("north", key: "published")])),
+            ])
+        }
+        #expect(run.outcome == .success)
+        #expect(run.output.contains("waits for 42") && !run.output.contains("@value"))
     }
 }

@@ -73,6 +73,11 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         #expect(topology.sample.perLabel >= 50)
     }
 
+    @Test func freshMasks() throws {
+        let topology = try Topology(contentsOf: repository.appending(path: "topology/fresh.yaml"))
+        #expect(topology.clients.allSatisfy { $0.release == .fresh && $0.epochs > 1 && $0.limitDecibels != nil })
+    }
+
     /// Each mistake: the changed line, what it says now, the error's code, line and words.
     @Test(arguments: [
         (15, "sample: {per_label: 5, guidence: 1.5}", TopologyError.Code.unknownKey, 15, "did you mean 'guidance'?"),
@@ -100,6 +105,10 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         (7, "  backbone: {channels: [32, 64], head_width: 48}", .inconsistent, 7, "heads of 48"),
         (6, "  labels: [disc, disc]", .inconsistent, 6, "given twice"),
         (15, "sample: [5]", .wrongType, 15, "keys with values"),
+        (13, "  - {name: a, images: shapes, epochs: 3}", .inconsistent, 13, "write 'release: fresh' too"),
+        (13, "  - {name: a, images: shapes, limit_db: much}", .wrongType, 13, "'limit_db' is 'much'"),
+        (13, "  - {name: a, images: shapes, limit_db: 600}", .outOfRange, 13, "-60.0 to 60.0"),
+        (13, "  - {name: a, images: shapes, do: [sample, publish]}", .inconsistent, 13, "'sample' before 'publish'"),
         (15, "sample: {steps: 101}", .outOfRange, 15, "2 to 100"),
         (15, "broker: {clients: localhost}", .outOfRange, 15, "tcp://ADDRESS:PORT"),
         (15, "run: {}", .syntax, 1, "run"),
@@ -143,6 +152,16 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         #expect(topology.clients[1].labels == [0])
         #expect(topology.clients[0].head.batch == 3)
         #expect(topology.sample.steps == 7 && topology.out == "elsewhere" && topology.report.cuts == [20, 40])
+    }
+
+    @Test func limitsAndEpochs() throws {
+        let plain = try read(yaml())
+        #expect(plain.clients.map(\.limitDecibels) == [nil, nil] && plain.clients.map(\.epochs) == [1, 1])
+        let changed = try read(
+            yaml(),
+            overrides: ["limit_db=4.5", "clients.b.limit_db=-2", "clients.a.release=fresh", "clients.a.epochs=7"])
+        #expect(changed.clients.map(\.limitDecibels) == [4.5, -2])
+        #expect(changed.clients[0].release == .fresh && changed.clients.map(\.epochs) == [7, 1])
     }
 
     @Test(arguments: [

@@ -161,6 +161,21 @@ struct TrainLoopTests {
         #expect(try scene.answer(to: again, in: after).publishReceipt.storedHash.count == 16)
     }
 
+    @Test("when fresh publications are used up, and a second brought no others, a version tells so")
+    func freshEnds() throws {
+        let first = try scene.send(publication(Array(1...8), policy: .fresh))
+        let second = try scene.send(publication(Array(9...12), policy: .fresh))
+        let loop = try loop(1000)
+        loop.orders.put(.job(first.assignment()))
+        let commands = try loop.work(answers: 10) { [orders = loop.orders] in
+            if $0.iterations == 2 { orders.put(.job(second.assignment())) }
+            if $0.model != nil { orders.put(.stop) }
+        }
+        // One, not one for each time that the shelf was empty for a moment.
+        #expect(commands.compactMap(\.model?.imagesSeen) == [12])
+        #expect(commands.compactMap(\.iterations) == [1, 2, 3])
+    }
+
     @Test("versions are counted from the last one, not from the last stop")
     func versionsAcrossAStop() throws {
         let job = try scene.send(publication(Array(1...16))), again = try scene.send(publication(Array(1...16)))

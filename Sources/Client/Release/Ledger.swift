@@ -21,8 +21,6 @@ final class Ledger {
         let run: RunID
     }
 
-    static let defaultLimitDecibels = 3.0
-
     /// The exposure of each image, and the limit; the arithmetic is Chain's.
     var exposure: ExposureLedger<ImageID> { ExposureLedger(limit: limit, exposures: exposures) }
 
@@ -33,7 +31,7 @@ final class Ledger {
         let (file, lines) = try LedgerFile.open(url, fingerprint: fingerprint)
         self.file = file
         self.steps = steps
-        do { self.limit = try SNRFloor(decibels: Self.defaultLimitDecibels) } catch {
+        do { self.limit = try SNRFloor(decibels: SNRFloor.usualDecibels) } catch {
             throw ClientError(.badSettings, error.message)
         }
         var kept = false
@@ -122,7 +120,8 @@ final class Ledger {
         return ClientError(
             .limitReached,
             "an image with \(held.releases) releases would show \(decibels(held.totalSNR + snr)) after one more at cut "
-                + "\(name.cut), past the owner's limit of \(decibels(ledger.limit.snr)): \(advice)")
+                + "\(name.cut), past the owner's limit of \(decibels(ledger.limit.snr)): \(advice), or the owner raises the "
+                + "limit (--limit-db; `limit_db` in a topology)")
     }
 }
 

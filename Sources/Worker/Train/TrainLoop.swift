@@ -23,13 +23,14 @@ package struct TrainLoop: Engine {
     private let settings: TrainingSettings
     private let metrics: MetricsLog?
     private let logger: Logger
+    private let progress: TrainingProgress.Handler?
 
     /// Seconds between two reports of losses.
     private static let reportInterval = 2.0
 
     package init(
         desk: JobDesk, run: RunDescriptor, registry: ModelRegistry, state: URL, storageKey: SecretBytes,
-        settings: TrainingSettings, metrics: MetricsLog?, logger: Logger
+        settings: TrainingSettings, metrics: MetricsLog?, logger: Logger, progress: TrainingProgress.Handler? = nil
     ) throws {
         self.desk = desk
         self.run = run
@@ -39,6 +40,7 @@ package struct TrainLoop: Engine {
         self.settings = settings
         self.metrics = metrics
         self.logger = logger
+        self.progress = progress
     }
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
@@ -50,7 +52,8 @@ package struct TrainLoop: Engine {
         var needed: Set<UInt64> = []
         while true {
             let isWaiting = shelf.isEmpty || training.isDone
-            for order in isWaiting ? orders.waitAndTakeAll(atMost: 1) : orders.takeAll() {
+            let taken = isWaiting ? orders.waitAndTakeAll(atMost: 1) : orders.takeAll()
+            for order in taken {
                 switch order {
                 case .job(let assignment): send(take(assignment, into: &shelf))
                 case .cancel: break  // Storing is done in one go; there is nothing to stop.
@@ -58,22 +61,32 @@ package struct TrainLoop: Engine {
                 case .stop: return try training.save(shelf)
                 }
             }
-            guard !shelf.isEmpty, !training.isDone else { continue }
+            guard !shelf.isEmpty, !training.isDone else {
+                // Fresh publications are used up, and a while brought no others: nobody knows when there will be.
+                if taken.isEmpty, training.hasNews {
+                    try publish(&training, shelf, needed, send)
+                    report(training.takeReport(), training.images)
+                }
+                continue
+            }
             training.step(&shelf)
             send(.iterations(UInt64(training.steps)))
-            // When fresh publications are used up, nobody knows when there will be others.
-            if training.wantsVersion || (shelf.isEmpty && training.hasNews) {
-                let version = try training.publish(shelf, keeping: needed)
-                send(.model(version.message))
-                logger.info(
-                    "backbone version written",
-                    metadata: ["version": "\(version.number)", "images": "\(version.imagesSeen)"])
-            }
+            if training.wantsVersion { try publish(&training, shelf, needed, send) }
             if Date().timeIntervalSince(reported) >= Self.reportInterval || training.isDone {
                 reported = Date()
                 report(training.takeReport(), training.images)
             }
         }
+    }
+
+    private func publish(
+        _ training: inout BackboneTraining, _ shelf: PublicationShelf, _ needed: Set<UInt64>,
+        _ send: (WorkerCore.Command) -> Void
+    ) throws {
+        let version = try training.publish(shelf, keeping: needed)
+        send(.model(version.message))
+        logger.info(
+            "backbone version written", metadata: ["version": "\(version.number)", "images": "\(version.imagesSeen)"])
     }
 
     private func take(_ assignment: WorkerCore.Assignment, into shelf: inout PublicationShelf) -> WorkerCore.Command {
@@ -104,15 +117,33 @@ package struct TrainLoop: Engine {
                 "buckets": .array(
                     buckets.map { bucket in
                         [
-                            "from": .integer(bucket.first), "to": .integer(bucket.last),
+                            "from": .integer(bucket.first), "to": .integer(bucket.last), "rows": .integer(bucket.rows),
                             "loss": .number(bucket.loss ?? .nan),
                             "floor": .number(bucket.floor ?? .nan), "excess": .number(bucket.excess ?? .nan),
                         ]
                     }),
                 "excess": .number(losses.excess ?? .nan),
             ])
-        logger.info(
-            "training",
-            metadata: ["images": "\(images)", "loss above floor": "\(String(format: "%.4f", losses.excess ?? .nan))"])
+        if let progress {
+            progress(TrainingProgress(images: images, target: settings.images, excess: losses.excess))
+        } else {
+            logger.info(
+                "training",
+                metadata: [
+                    "images": "\(images)", "loss above floor": "\(String(format: "%.4f", losses.excess ?? .nan))",
+                ])
+        }
     }
+}
+
+/// How far the backbone's training has come.
+package struct TrainingProgress: Sendable {
+    package let images: Int
+    /// nil: it goes on until it is stopped.
+    package let target: Int?
+    /// Loss above its floor since the last report; nil: nothing was trained since.
+    package let excess: Double?
+
+    /// Called on the engine's thread.
+    package typealias Handler = @Sendable (TrainingProgress) -> Void
 }
