@@ -36,7 +36,8 @@ let floor1: [Target] = [
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
     .target(name: "CTorch", dependencies: ["CLibTorch"], exclude: ["README.md"]),
-    room("Disk"),
+    .target(name: "CDisk", exclude: ["README.md"]),
+    room("Disk", ["CDisk"]),
     room("Safetensors"),
     room("Torch", ["CTorch", "Safetensors"]),
     room("ZeroMQ", ["CZeroMQ"]),
@@ -82,7 +83,9 @@ let floor4: [Target] = [
         ],
         path: "Sources/Client"),
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
-    room("Evaluation", ["Chain", "Diffusion", "Launch", "Torch", "Safetensors", "Images"]),
+    room(
+        "Evaluation",
+        ["CollaFuseClient", "Chain", "Diffusion", "Launch", "Trust", "Torch", "Safetensors", "Images"]),
 ]
 
 let floor5: [Target] = [

@@ -16,7 +16,8 @@ extension CollaFuseClient {
         let blank = picture(Array(repeating: 1, count: shape.count))
         func padded(_ images: [Image]) -> [Image] { images + Array(repeating: blank, count: columns - images.count) }
         var rows: [[Image]] = []
-        for label in 0..<descriptor.nullLabel {
+        let held = Set(images.labels)
+        for label in held.sorted() + (0..<descriptor.nullLabel).filter({ !held.contains($0) }) {
             let drawn = samples.pictures(of: label, most: columns)
             guard !drawn.isEmpty else { continue }
             let own = Array(images.labelOfEach.indices.filter { images.labelOfEach[$0] == label }.prefix(columns))

@@ -76,6 +76,34 @@ package struct Disclosure: Hashable, Sendable {
         return Double(zip(picked, originals).count { $0 == $1 }) / Double(originals.count)
     }
 
+    /// What several independent masks of the same images say together: an attacker who has them all loses nothing by this.
+    ///
+    ///     x = Σ √ᾱ_i/(1 − ᾱ_i)·x_i / √(S·(1 + S)),    S = Σ ᾱ_i/(1 − ᾱ_i)
+    ///
+    /// Each mask counts by its signal-to-noise ratio; the result is distributed as one mask whose ratio is the sum S, that is a
+    /// mask at ζ_eff (docs/maths.md 6).
+    ///
+    /// - Parameter masks: of one shape, each with its ᾱ, in (0, 1).
+    /// - Returns: x, and its ᾱ = S/(1 + S).
+    package static func combined(_ masks: [(x: Tensor, signal: Double)]) throws(EvaluationError) -> (
+        x: Tensor, signal: Double
+    ) {
+        guard let first = masks.first, masks.allSatisfy({ $0.x.shape == first.x.shape }) else {
+            throw EvaluationError(.mismatch, "Masks of one set of images have one shape, and there is at least one.")
+        }
+        for mask in masks {
+            try check(mask.signal)
+            guard mask.signal < 1 else {
+                throw EvaluationError(.badSignal, "A mask without noise is the image itself.")
+            }
+        }
+        let ratio = masks.reduce(0) { $0 + $1.signal / (1 - $1.signal) }
+        let sum = masks.dropFirst().reduce(first.x * (first.signal.squareRoot() / (1 - first.signal))) {
+            $0 + $1.x * ($1.signal.squareRoot() / (1 - $1.signal))
+        }
+        return (sum / (ratio * (1 + ratio)).squareRoot(), ratio / (1 + ratio))
+    }
+
     private static func check(_ signal: Double) throws(EvaluationError) {
         guard signal > 0, signal <= 1 else {
             throw EvaluationError(.badSignal, "ᾱ = \(signal): it lies in (0, 1], 1 being no noise at all.")

@@ -20,6 +20,39 @@ import Torch
         #expect(abs(found - reidentification) < 0.03)
     }
 
+    /// Two masks at ᾱ = .2 and one at ᾱ = .5: ratios .25, .25 and 1 add up to 1.5, so ᾱ = .6. By hand, one value: the weights
+    /// √.2/.8 and √.5/.5 over √(1.5·2.5).
+    @Test func masksOfAnImageCountByTheirRatio() throws {
+        func one(_ value: Float) -> Tensor { Tensor([value], shape: [1, 1, 1, 1]) }
+        let (x, signal) = try Disclosure.combined([(one(1), 0.2), (one(-3), 0.2), (one(0.5), 0.5)])
+        #expect(abs(signal - 0.6) < 1e-12)
+        let expected = ((1 - 3) * 0.2.squareRoot() / 0.8 + 0.5 * 0.5.squareRoot() / 0.5) / (1.5 * 2.5).squareRoot()
+        #expect(abs(Double(x.floats[0]) - expected) < 1e-6)
+        let single = try Disclosure.combined([(one(0.7), 0.3)])
+        #expect(abs(single.x.floats[0] - 0.7) < 1e-6 && abs(single.signal - 0.3) < 1e-12)
+        for wrong in [[], [(one(1), 1.0)], [(one(1), 0.5), (Tensor.zeros([2, 1, 1, 1]), 0.5)]] {
+            #expect(throws: EvaluationError.self) { try Disclosure.combined(wrong) }
+        }
+    }
+
+    /// Eight masks at 700 find as many images as one mask at the cut where the ratio is eight times that, and many more than one of
+    /// them does.
+    @Test func manyMasksFindWhatOneAtTheEffectiveCutFinds() throws {
+        let images = try Digits().all.images
+        let rows = Array(0..<images.size(0)), signal = cosineSignal(700)
+        let masks = (0..<8).map { (x: masked(images, signal: signal, seed: 20 + UInt64($0)), signal: signal) }
+        func found(_ x: Tensor, _ signal: Double) throws -> Double {
+            try Disclosure.reidentification(masked: x, originals: rows, candidates: images, signal: signal)
+        }
+        let together = try Disclosure.combined(masks)
+        let ratio = 8 * signal / (1 - signal)
+        #expect(abs(together.signal - ratio / (1 + ratio)) < 1e-9)
+        let all = try found(together.x, together.signal)
+        let single = try found(masked(images, signal: together.signal, seed: 99), together.signal)
+        #expect(abs(all - single) < 0.04, "\(all) and \(single)")
+        #expect(try found(masks[0].x, signal) < all - 0.3)
+    }
+
     @Test func withoutNoiseEveryImageIsFoundAndInPureNoiseNone() throws {
         let images = try Digits().all.images[0..<600]
         let rows = Array(0..<600)

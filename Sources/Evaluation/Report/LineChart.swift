@@ -53,11 +53,11 @@ package struct LineChart {
             body += "<polyline fill=\"none\" stroke=\"\(colour)\" stroke-width=\"1.5\" points=\""
             body += line.points.map(place).joined(separator: " ") + "\"/>"
             body +=
-                "<text x=\"\(Self.width - Self.margin - 4)\" y=\"\(30 + 14 * index)\" text-anchor=\"end\" fill=\"\(colour)\">"
+                "<text x=\"\(Self.width - Self.margin - 4)\" y=\"\(30 + 14 * index)\" text-anchor=\"end\" style=\"fill:\(colour)\">"
             body += "\(line.name.htmlEscaped)</text>"
         }
         return """
-            <svg viewBox="0 0 \(Int(Self.width)) \(Int(Self.height))" role="img" aria-label="\(title.htmlEscaped)">
+            <svg class="chart" viewBox="0 0 \(Int(Self.width)) \(Int(Self.height))" role="img" aria-label="\(title.htmlEscaped)">
             <text x="\(Self.margin)" y="18" class="title">\(title.htmlEscaped)</text>\(body)
             <text x="\(Self.width / 2)" y="\(Self.height - 8)" text-anchor="middle">\(xTitle.htmlEscaped)</text></svg>
             """

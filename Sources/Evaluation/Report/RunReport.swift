@@ -4,6 +4,7 @@ internal import Images
 internal import Launch
 internal import Safetensors
 internal import Torch
+internal import Trust
 
 /// Judges a run that ended and draws its pictures: `summary.json`, `metrics.jsonl`, `samples.safetensors`, `unseen.safetensors`, a grid
 /// for each client, `report.html`.
@@ -15,6 +16,7 @@ package struct RunReport {
     private let record: RunRecord
     private let metrics: RunMetrics
     private let schedule: Schedule
+    private let images: RunImages
 
     /// The classifier and the attacks draw from this; it has nothing to do with any model of the run.
     private static let seed: UInt64 = 1
@@ -32,11 +34,16 @@ package struct RunReport {
             default: .cosine()
             }
         schedule = try Schedule(kind, timesteps: plan.timesteps)
+        images = try RunImages(plan)
+    }
+
+    /// What the clients published, for ``write(_:)``.
+    package func released() async throws -> ReleasedMasks {
+        try await ReleasedMasks(folder: folder, plan: plan, images: images, now: UnixTime(record.started * 1000))
     }
 
     /// Writes all files.
-    package func write() throws -> RunSummary {
-        let images = try RunImages(plan)
+    package func write(_ released: ReleasedMasks) throws -> RunSummary {
         let classifier = ClassifierTraining(seed: Self.seed).train(on: images.training)
         var drawn: [(client: String, held: LabelledImages?, unseen: LabelledImages?)] = []
         for client in plan.clients {
@@ -52,18 +59,19 @@ package struct RunReport {
         }
         var files = [
             "summary": "summary.json", "measurements": "metrics.jsonl", "page": "report.html",
-            "samples": "samples.safetensors",
+            "samples": "samples.safetensors", "samples of labels never held": "unseen.safetensors",
+            "picture for a page": "picture.svg",
         ]
-        for client in plan.clients { files["grid of \(client.name)"] = "\(client.name).png" }
+        for client in plan.clients { files["pictures of \(client.name)"] = "\(client.name).png" }
         let summary = RunSummary(
             run: .init(
                 name: plan.run, timesteps: plan.timesteps, schedule: plan.schedule, cut: plan.cut,
                 snrDecibels: schedule.decibels(plan.cut), seconds: record.seconds),
             clients: try plan.clients.enumerated().map {
-                try client($1, drawn[$0].held, drawn[$0].unseen, images, classifier)
+                try client($1, drawn[$0].held, drawn[$0].unseen, classifier)
             },
-            disclosure: try disclosure(images),
-            quality: try quality(drawn.compactMap(\.held), images, classifier), backbone: backbone,
+            disclosure: try disclosure(released),
+            quality: try quality(drawn.compactMap(\.held), classifier), backbone: backbone,
             jobs: .init(
                 accepted: metrics.broker(\.accepted), finished: metrics.broker(\.finished),
                 redelivered: metrics.broker(\.redelivered), deadLetters: metrics.broker(\.deadLetters),
@@ -82,12 +90,12 @@ package struct RunReport {
     // MARK: figures
 
     private func client(
-        _ client: PlanRecord.Client, _ held: LabelledImages?, _ unseen: LabelledImages?, _ images: RunImages,
+        _ client: PlanRecord.Client, _ held: LabelledImages?, _ unseen: LabelledImages?,
         _ classifier: ImageClassifier
     ) throws -> RunSummary.Client {
         let labels = client.labels ?? Array(plan.labels.indices)
         let exposure = metrics.of("exposure", node: client.name).last
-        let peer = metrics.of("broker").last?.peers?.first { $0.name == client.name }
+        let traffic = metrics.traffic(of: client.name)
         let node = record.nodes.first { $0.name == client.name }
         let head = metrics.of("head", node: client.name).last
         return RunSummary.Client(
@@ -96,7 +104,7 @@ package struct RunReport {
             imagesPublished: exposure?.published ?? 0, releases: exposure?.worstReleases ?? 0,
             effectiveCut: exposure?.effectiveCut ?? plan.timesteps, mu: exposure?.mu ?? 0,
             epsilon: exposure?.epsilon ?? 0,
-            bytesSent: peer?.bytesIn ?? 0, bytesReceived: peer?.bytesOut ?? 0, headImages: head?.images ?? 0,
+            bytesSent: traffic.from, bytesReceived: traffic.to, headImages: head?.images ?? 0,
             headLoss: head?.loss, samples: held?.count ?? 0, accuracy: held.map { classifier.accuracy(on: $0) },
             unseenSamples: unseen?.count ?? 0, unseenAccuracy: unseen.map { classifier.accuracy(on: $0) },
             frechet: try held.map {
@@ -105,28 +113,58 @@ package struct RunReport {
             cpuSeconds: node?.cpuSeconds ?? 0, peakMegabytes: node?.peakMegabytes ?? 0)
     }
 
-    private func disclosure(_ images: RunImages) throws -> [RunSummary.Disclosure] {
-        // The attacker has images of its own of the same kind: those that nobody published.
-        try Set(plan.attackCuts + plan.clients.map(\.cut)).sorted().map { cut in
+    /// The attacks on what was published, all masks of an image together, and on masks made for comparison.
+    private func disclosure(_ released: ReleasedMasks) throws -> [RunSummary.Disclosure] {
+        struct Kind: Hashable {
+            let cut: Int
+            let masks: Int
+        }
+        var rows: [RunSummary.Disclosure] = []
+        // Clients that published alike are attacked together.
+        for (kind, groups) in Dictionary(grouping: released.groups, by: { Kind(cut: $0.cut, masks: $0.masks.count) }) {
+            let members = groups.flatMap(\.rows)
+            let shape = [members.count] + plan.image
+            let masks = (0..<kind.masks).map { mask in
+                (x: Tensor(groups.flatMap { $0.masks[mask] }, shape: shape), signal: schedule.alphaBar(kind.cut))
+            }
+            let (x, signal) = try Disclosure.combined(masks)
+            rows.append(
+                try attack(
+                    images.training.selecting(members).mapImages { _ in x }, originals: members, signal: signal,
+                    cut: kind.cut, masks: kind.masks, publishers: groups.map(\.client)))
+        }
+        for cut in plan.attackCuts where !rows.contains(where: { $0.cut == cut && $0.masks == 1 }) {
             let signal = schedule.alphaBar(cut)
             let noise = CounterRandom(seed: Self.seed).normals(
                 images.training.images.count, timestep: UInt32(cut), purpose: .evaluation)
             let masked = images.training.mapImages {
                 $0 * signal.squareRoot() + Tensor(noise, shape: $0.shape) * (1 - signal).squareRoot()
             }
-            let result = try Disclosure.measure(
-                masked: masked, originals: Array(0..<masked.count),
-                candidates: .concatenated([images.training.images, images.heldOut.images], 0), attacker: images.heldOut,
-                signal: signal, seed: Self.seed)
-            return .init(
-                cut: cut, publishers: plan.clients.filter { $0.cut == cut }.map(\.name),
-                snrDecibels: schedule.decibels(cut), labelAccuracy: result.labelAccuracy,
-                reidentification: result.reidentification, candidates: result.candidates)
+            rows.append(
+                try attack(
+                    masked, originals: Array(0..<masked.count), signal: signal, cut: cut, masks: 1, publishers: []))
         }
+        return rows.sorted { ($0.cut, $0.masks) < ($1.cut, $1.masks) }
+    }
+
+    private func attack(
+        _ masked: LabelledImages, originals: [Int], signal: Double, cut: Int, masks: Int, publishers: [String]
+    ) throws -> RunSummary.Disclosure {
+        let result = try Disclosure.measure(
+            masked: masked, originals: originals,
+            candidates: .concatenated([images.training.images, images.heldOut.images], 0),
+            // The attacker has images of its own of the same kind: those that nobody published.
+            attacker: images.heldOut, signal: signal, seed: Self.seed)
+        let ratio = signal / (1 - signal)
+        return .init(
+            cut: cut, publishers: publishers, masks: masks,
+            effectiveCut: masks == 1 ? cut : schedule.timestep(atLeast: ratio), snrDecibels: 10 * log10(ratio),
+            labelAccuracy: result.labelAccuracy, labelChance: result.labelChance,
+            reidentification: result.reidentification, candidates: result.candidates)
     }
 
     private func quality(
-        _ sets: [LabelledImages], _ images: RunImages, _ classifier: ImageClassifier
+        _ sets: [LabelledImages], _ classifier: ImageClassifier
     ) throws -> RunSummary.Quality? {
         guard !sets.isEmpty else { return nil }
         let all = try LabelledImages(
@@ -146,14 +184,14 @@ package struct RunReport {
     }
 
     private var backbone: RunSummary.Backbone {
-        let last = metrics.of("backbone").last
+        let lines = metrics.of("backbone"), images = lines.last?.images ?? 0
         let folders =
             (try? FileManager.default.contentsOfDirectory(atPath: folder.appending(path: "models").path)) ?? []
+        // Over the last fifth of training: a report is made every few seconds, and the very last may be on one batch.
+        let last = RunMetrics.pooled(lines.filter { 5 * ($0.images ?? 0) > 4 * images })
         return .init(
-            versions: folders.compactMap { Int($0.dropFirst()) }.max() ?? 0, imagesSeen: last?.images ?? 0,
-            buckets: (last?.buckets ?? []).map {
-                .init(from: $0.from, to: $0.to, loss: $0.loss, floor: $0.floor, excess: $0.excess)
-            })
+            versions: folders.compactMap { Int($0.dropFirst()) }.max() ?? 0, imagesSeen: images,
+            buckets: last.map { .init(from: $0.from, to: $0.to, loss: $0.loss, floor: $0.floor, excess: $0.excess) })
     }
 
     // MARK: files
@@ -167,17 +205,21 @@ package struct RunReport {
         try Data(metrics.text.utf8).write(to: folder.appending(path: "metrics.jsonl"))
         try archive(drawn.map(\.held)).write(to: folder.appending(path: "samples.safetensors"))
         try archive(drawn.map(\.unseen)).write(to: folder.appending(path: "unseen.safetensors"))
-        var pictures: [(caption: String, png: [UInt8])] = []
-        for client in plan.clients {
-            guard let png = try? Data(contentsOf: folder.appending(path: "samples/\(client.name)/grid.png")) else {
-                continue
-            }
-            try png.write(to: folder.appending(path: "\(client.name).png"))
-            pictures.append(
-                (
-                    "\(client.name): real · masked as the server sees it · the server's x_ζ · final. Rows below its own labels are labels "
-                        + "that it never held.", Array(png)
-                ))
+        var pictures: [RunPicture] = []
+        for (client, held, unseen) in drawn {
+            let grid = folder.appending(path: "samples/\(client)/grid.png")
+            guard let png = try? Data(contentsOf: grid) else { continue }
+            try png.write(to: folder.appending(path: "\(client).png"))
+            func names(_ set: LabelledImages?) -> [String] { Set(set?.labels ?? []).sorted().map { plan.labels[$0] } }
+            let cut = plan.clients.first { $0.name == client }?.cut ?? plan.cut
+            guard
+                let picture = RunPicture(
+                    client: client, cut: cut, held: names(held), unseen: names(unseen), png: Array(png))
+            else { continue }
+            pictures.append(picture)
+        }
+        if let first = pictures.first {
+            try Data(first.svg.utf8).write(to: folder.appending(path: "picture.svg"))
         }
         try Data(ReportPage(summary, charts: charts, pictures: pictures).html.utf8).write(
             to: folder.appending(path: "report.html"))
@@ -200,26 +242,31 @@ package struct RunReport {
     }
 
     private var charts: [LineChart] {
-        func points(_ lines: [RunMetrics.Line], _ value: (RunMetrics.Line) -> Double?) -> [(x: Double, y: Double)] {
-            lines.compactMap { line in
-                guard let images = line.images, let y = value(line) else { return nil }
-                return (Double(images), y)
-            }
+        let lines = metrics.of("backbone")
+        // Few points, each of several reports: one report is mostly chance.
+        let together = max(1, lines.count / 25)
+        let points = stride(from: 0, to: lines.count, by: together).map { start in
+            let part = lines[start..<min(start + together, lines.count)]
+            return (images: Double(part.last?.images ?? 0), buckets: RunMetrics.pooled(part))
         }
-        let backbone = metrics.of("backbone")
-        let ranges = backbone.last?.buckets ?? []
         return [
             LineChart(
-                title: "Backbone: loss above its floor, by timestep", xTitle: "training images",
-                series: ranges.map { range in
+                title: "Backbone (workers): loss above its floor, by timestep", xTitle: "training images",
+                series: RunMetrics.pooled(lines).map { range in
                     .init(
                         name: "t = \(range.from)–\(range.to)",
-                        points: points(backbone) { line in line.buckets?.first { $0.from == range.from }?.excess })
+                        points: points.compactMap { images, buckets in
+                            buckets.first { $0.from == range.from }?.excess.map { (images, max(0, $0)) }
+                        })
                 }),
             LineChart(
-                title: "Heads: noise-prediction loss over 1…ζ", xTitle: "training images",
+                title: "Heads (clients): loss of predicting the noise, t = 1–ζ", xTitle: "training images",
                 series: plan.clients.map { client in
-                    .init(name: client.name, points: points(metrics.of("head", node: client.name), \.loss))
+                    .init(
+                        name: client.name,
+                        points: metrics.of("head", node: client.name).compactMap { line in
+                            line.images.flatMap { images in line.loss.map { (Double(images), $0) } }
+                        })
                 }),
         ]
     }

@@ -56,8 +56,15 @@ package struct RunSummary: Codable, Sendable {
         package var cut: Int
         /// Clients that published there; none: for comparison.
         package var publishers: [String]
+        /// How many masks of each image the attacker has, all at this cut.
+        package var masks: Int
+        /// The cut of the one mask that shows as much.
+        package var effectiveCut: Int
+        /// Of all masks of an image together.
         package var snrDecibels: Double
         package var labelAccuracy: Double
+        /// What a guess without looking gets right.
+        package var labelChance: Double
         package var reidentification: Double
         package var candidates: Int
     }

@@ -3,9 +3,11 @@ enum TextTable {
     static func lines(_ head: [String], _ rows: [[String]]) -> [String] {
         let widths = head.indices.map { column in ([head] + rows).map { $0[column].count }.max() ?? 0 }
         return ([head] + rows).map { row in
-            "  "
-                + row.indices.map { row[$0] + String(repeating: " ", count: widths[$0] - row[$0].count) }
-                .joined(separator: "  ")
+            // Nothing behind the last cell.
+            row.indices.reduce("") { line, column in
+                let cell = row[column], isLast = column == row.count - 1
+                return line + "  " + cell + (isLast ? "" : String(repeating: " ", count: widths[column] - cell.count))
+            }
         }
     }
 }
