@@ -6,11 +6,12 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline test build setup format lint clean
+.PHONY: help demo demo-baseline picture test build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
 	@echo "make demo-baseline   compare the demo with each client alone, at equal CPU time"
+	@echo "make picture  the README's picture anew, from the last demo"
 	@echo "make test    build and run all tests"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -21,8 +22,14 @@ demo: build
 	.build/release/collafuse up topology/quickstart.yaml
 
 demo-baseline: build
-	test -f out/demo/nodes.json || .build/release/collafuse up topology/quickstart.yaml
+	test -f out/demo/summary.json || .build/release/collafuse up topology/quickstart.yaml
 	.build/release/collafuse baseline --folder out/demo
+
+picture: out/demo/picture.svg
+	cp $< docs/images/demo.svg
+
+out/demo/picture.svg:
+	@echo "there is no finished demo yet: run make demo first" >&2; exit 1
 
 # Tests that kill processes or look at the clock run after the others, which would hold them up.
 TIMED := 'CommandTests|BrokerTests'

@@ -53,10 +53,15 @@ final class BrokerLoop {
         core = BrokerCore(
             configuration: configuration, broker: recovery.broker, bootEpoch: recovery.bootEpoch,
             recovered: recovery.entries, random: SystemRandomNumberGenerator())
-        hub = try RouterHub(
-            context: Context(), settings: settings.hub,
-            secret: CurveIdentity(kit.curve).secret, wakeUp: inbox.wakeUp, logger: logger
-        ) { directory.principal(behind: $0) }
+        do {
+            hub = try RouterHub(
+                context: Context(), settings: settings.hub,
+                secret: CurveIdentity(kit.curve).secret, wakeUp: inbox.wakeUp, logger: logger
+            ) { directory.principal(behind: $0) }
+        } catch {
+            throw BrokerError(
+                .endpoint, "\(error.message) (--clients, --workers; in a topology broker.clients, broker.workers)")
+        }
         report = BrokerReport(
             metrics: metrics, broker: recovery.broker, bootEpoch: recovery.bootEpoch, logger: logger)
         logger.info(

@@ -40,7 +40,7 @@ package struct BrokerService: Service {
         self.ready = ready
     }
 
-    /// - Throws: `BrokerError`, `TrustError` for kit and deployment folder, `ZeroMQError` that names the endpoint.
+    /// - Throws: `BrokerError`, which names the endpoint if that is at fault; `TrustError` for kit and deployment folder.
     package func run() async throws {
         guard kit.kind == .broker else {
             throw BrokerError(.wrongKit, "the kit of \(kit.name) is a \(kit.kind.rawValue)'s, not a broker's")

@@ -28,6 +28,8 @@ package struct BrokerSettings: Sendable {
 package struct BrokerError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
         case wrongKit, notCertified, storage
+        /// It cannot listen where it is told to.
+        case endpoint
     }
 
     package let code: Code
@@ -39,4 +41,7 @@ package struct BrokerError: Error, Hashable, CustomStringConvertible {
     }
 
     package var description: String { message }
+
+    /// Whether the same command will fail again: `collafuse up` then does not try it.
+    package var isHopeless: Bool { code != .storage }
 }

@@ -58,6 +58,16 @@ package struct PlanRecord: Codable, Sendable {
         guidance = topology.sample.guidance
     }
 
+    /// Reads the plan of a run that was made before.
+    package init(contentsOf url: URL) throws(LaunchError) {
+        do { self = try JSONDecoder().decode(PlanRecord.self, from: Data(contentsOf: url)) } catch {
+            throw LaunchError(
+                .folder,
+                "\(url.path) cannot be read: its folder holds no run, or one of another version of collafuse. Make one with `collafuse up`"
+            )
+        }
+    }
+
     package func write(to url: URL) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

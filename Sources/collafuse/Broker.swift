@@ -85,10 +85,15 @@ struct BrokerCommand: AsyncParsableCommand {
                 logger.error("Cannot announce the ports", metadata: ["file": "\(announce)", "why": "\(error)"])
             }
         }
-        try await ServiceGroup(
-            configuration: ServiceGroupConfiguration(
-                services: [.init(service: broker, successTerminationBehavior: .gracefullyShutdownGroup)],
-                gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
-        ).run()
+        do {
+            try await ServiceGroup(
+                configuration: ServiceGroupConfiguration(
+                    services: [.init(service: broker, successTerminationBehavior: .gracefullyShutdownGroup)],
+                    gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
+            ).run()
+        } catch let error as BrokerError where error.isHopeless {
+            FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
+            throw ExitCode(EX_DATAERR)
+        }
     }
 }

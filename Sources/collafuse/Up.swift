@@ -58,10 +58,14 @@ struct Up: ParsableCommand {
         switch outcome {
         case .success: break
         case .stopped:
-            print("stopped")
+            print(
+                """
+                stopped. What was made so far is in \(folder.url.path): models, the clients' homes, what each node said. The next \
+                run there empties it; to keep it, name another folder with --out.
+                """)
             throw ExitCode(130)  // as a shell says of Ctrl-C
         case .failure(let reason):
-            print("failed: \(reason)\nwhat each node said is in \(folder.logs.path)")
+            print("failed: \(reason)\nWhat each node said is above, and in \(folder.logs.path)")
             throw ExitCode.failure
         }
     }

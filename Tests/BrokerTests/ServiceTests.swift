@@ -7,7 +7,6 @@ import Synchronization
 import Testing
 import Trust
 import Wire
-import ZeroMQ
 
 @testable import Broker
 
@@ -202,10 +201,10 @@ import ZeroMQ
         let world = try World()
         let first = try await RunningBroker(world)
         let port = try #require(RunningBroker.port(first.clients))
-        let error = await #expect(throws: ZeroMQError.self) {
+        let error = await #expect(throws: BrokerError.self) {
             try await RunningBroker(world, settings: world.settings(port: port))
         }
-        #expect(error?.code == .addressInUse)
+        #expect(error?.code == .endpoint)
         #expect(error?.message.contains(":\(port)") == true)
         try await first.kill()
     }

@@ -26,6 +26,12 @@ import Testing
         return collafuse
     }
 
+    /// Another script in the same folder.
+    private func prepareAgain(_ folder: URL, compute: String) throws -> URL {
+        try FileManager.default.removeItem(at: folder.appending(path: "collafuse"))
+        return try prepare(folder, compute: compute)
+    }
+
     private func pids(_ folder: URL) -> [Int32] {
         let text = (try? String(contentsOf: folder.appending(path: "pids"), encoding: .utf8)) ?? ""
         return text.split(separator: "\n").compactMap { Int32($0) }
@@ -60,15 +66,45 @@ import Testing
         }
     }
 
-    @Test func ctrlCStopsAllOfIt() async throws {
+    /// In every phase it leaves no process, says what is kept, and another run can follow at once.
+    @Test(arguments: ["client publish", "client train", "client sample", "report --folder"])
+    func ctrlCStopsAllOfIt(in phase: String) async throws {
         try await inTemporaryFolder { folder in
-            let collafuse = try prepare(folder, compute: "trap 'exit 0' TERM; while :; do sleep .05; done")
+            let waits = "trap 'exit 0' TERM; while :; do sleep .05; done"
+            let collafuse = try prepare(
+                folder,
+                compute: """
+                    if [ "$1 $2" = "\(phase)" ]; then touch \(folder.path)/there; \(waits); fi
+                    if [ "$1" = worker ]; then \(waits); fi
+                    """)
             let running = try CommandRun.Running(collafuse, ["up", "t.yaml"], in: folder)
-            try await poll("all four compute") { pids(folder).count == 4 }
+            try await poll(phase) { FileManager.default.fileExists(atPath: folder.appending(path: "there").path) }
             kill(running.process.processIdentifier, SIGINT)
             let run = running.finish()
             #expect(run.status == 130, "\(run.output)")
+            #expect(run.output.contains("stopped. What was made so far is in \(folder.path)/made"), "\(run.output)")
             #expect(pids(folder).allSatisfy { kill($0, 0) != 0 })
+            let again = try CommandRun.of(prepareAgain(folder, compute: Self.works), ["up", "t.yaml"], in: folder)
+            #expect(again.status == 0, "\(again.output)")
+        }
+    }
+
+    /// A port that is taken: said at once, with what to do.
+    @Test func aTakenPortIsSaid() async throws {
+        try await inTemporaryFolder { folder in
+            let collafuse = try prepare(folder, compute: Self.works)
+            let first = try CommandRun.Running(collafuse, ["up", "t.yaml"], in: folder)
+            let endpoints = folder.appending(path: "made/endpoints.json")
+            try await poll("the broker listens") { FileManager.default.fileExists(atPath: endpoints.path) }
+            let taken = try #require(
+                try JSONDecoder().decode([String: String].self, from: Data(contentsOf: endpoints))["clients"])
+            let second = try CommandRun.of(
+                collafuse, ["up", "t.yaml", "--out", "other", "--set", "broker.clients=\(taken)"], in: folder)
+            first.process.interrupt()
+            _ = first.finish()
+            #expect(second.status == 1 && second.output.contains("\(taken): the address is in use"), "\(second.output)")
+            #expect(second.output.contains("broker.clients"), "\(second.output)")
+            #expect(!second.output.contains("starting it again"), "\(second.output)")
         }
     }
 

@@ -76,7 +76,7 @@ package struct BaselineTrial {
 
     package init(folder: URL) throws {
         self.folder = folder
-        plan = try JSONDecoder().decode(PlanRecord.self, from: Data(contentsOf: folder.appending(path: "plan.json")))
+        plan = try PlanRecord(contentsOf: folder.appending(path: "plan.json"))
         record = try JSONDecoder().decode(RunRecord.self, from: Data(contentsOf: folder.appending(path: "nodes.json")))
     }
 

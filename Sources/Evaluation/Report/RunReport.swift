@@ -24,7 +24,7 @@ package struct RunReport {
     package init(folder: URL) throws {
         let decoder = JSONDecoder()
         self.folder = folder
-        plan = try decoder.decode(PlanRecord.self, from: Data(contentsOf: folder.appending(path: "plan.json")))
+        plan = try PlanRecord(contentsOf: folder.appending(path: "plan.json"))
         record = try decoder.decode(RunRecord.self, from: Data(contentsOf: folder.appending(path: "nodes.json")))
         metrics = try RunMetrics(folder: folder.appending(path: "metrics"))
         let kind: Schedule.Kind =
