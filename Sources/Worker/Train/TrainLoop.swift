@@ -63,7 +63,8 @@ package struct TrainLoop: Engine {
             }
             guard !shelf.isEmpty, !training.isDone else {
                 // Fresh publications are used up, and a while brought no others: nobody knows when there will be.
-                if taken.isEmpty, training.hasNews {
+                let hasJobs = taken.contains { if case .job = $0 { true } else { false } }
+                if !hasJobs, training.hasNews {
                     try publish(&training, shelf, needed, send)
                     report(training.takeReport(), training.images)
                 }
