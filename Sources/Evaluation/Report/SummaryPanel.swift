@@ -80,11 +80,10 @@ package struct SummaryPanel {
             + TextTable.lines(
                 ["t"] + summary.backbone.buckets.map { "\($0.from)–\($0.to)" },
                 [["loss"] + summary.backbone.buckets.map { $0.excess.formatted(3) }])
-            + [
-                "  heads, by the clients: "
+            + wrapped(
+                "heads, by the clients: "
                     + summary.clients.map { "\($0.name) \($0.headImages) images, loss \($0.headLoss.formatted(3))" }
-                    .joined(separator: "; ")
-            ]
+                    .joined(separator: "; "))
     }
 
     private var work: [String] {
