@@ -1,7 +1,7 @@
 extension StepScheduler {
     /// A job as the scheduler knows it; never used again.
     package struct Ticket: Hashable, Sendable {
-        let number: Int
+        package let number: Int
     }
 
     package struct SampleID: Hashable, Sendable {

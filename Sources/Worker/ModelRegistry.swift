@@ -52,11 +52,21 @@ package struct ModelRegistry: Sendable {
         return nil
     }
 
+    /// A version under its number; nil: there is none, or no more.
+    package func version(_ number: UInt64) -> Version? { record(number).map { Version($0) } }
+
     /// - Throws: `badRegistry` when it is not a model of this run; what reading a model's folder throws.
     package func load(_ version: Version, run descriptor: RunDescriptor) throws -> Denoiser<UNet> {
         let model = try ModelDirectory(contentsOf: folder(version.number))
         guard model.record?.run == "\(run)", model.schedule == descriptor.schedule else {
             throw WorkerError(.badRegistry, "\(folder(version.number).path) is a model of another run")
+        }
+        let channels = (model.network.configuration.inChannels, model.network.configuration.outChannels)
+        guard channels == (descriptor.image.channels, descriptor.image.channels) else {
+            throw WorkerError(
+                .badRegistry,
+                "\(folder(version.number).path) is for images of \(channels.0) channels, and the run's have \(descriptor.image.channels)"
+            )
         }
         return try Denoiser(
             model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)

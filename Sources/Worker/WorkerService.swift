@@ -17,6 +17,8 @@ package struct WorkerService: Service {
     private let offer: WorkerCore.Offer
     private let logger: Logger
 
+    /// Where no width is set, it tries for a second or two which is the best; the threads must have been set before.
+    ///
     /// - Parameter progress: told every few seconds how far training has come; nil: it is logged.
     /// - Throws: what is wrong with keys, folders or settings, before anything is started.
     package init(
@@ -28,10 +30,15 @@ package struct WorkerService: Service {
         switch settings.role {
         case .denoise:
             role = .denoise
+            let width =
+                try settings.slots
+                ?? BatchProfile(registry: settings.registry, logger: logger).cap(
+                    for: identity.run, threads: settings.threads)
             engine = DenoiseLoop(
-                desk: identity.desk, run: identity.run, registry: registry, slots: settings.slots, logger: logger)
+                desk: identity.desk, run: identity.run, registry: registry, slots: width,
+                checkpoints: settings.checkpoints, logger: logger)
             // Twice as many jobs as fill the batch: the next ones wait here, not behind a round trip.
-            slots = UInt32(2 * settings.slots)
+            slots = UInt32(clamping: 2 * width)
         case .train:
             role = .train
             guard let state = settings.state else {

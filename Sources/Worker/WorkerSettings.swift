@@ -17,13 +17,17 @@ package struct WorkerSettings: Sendable {
     package var registry: URL
     /// train: what it was entrusted with and how far it has come.
     package var state: URL?
-    /// denoise: samples in one forward pass, at most.
-    package var slots: Int
+    /// denoise: network inputs of one forward pass, at most; nil: found by trying.
+    package var slots: Int?
+    /// denoise: when running jobs are written down.
+    package var checkpoints: CheckpointSettings
+    /// Threads that one operation may use; for what is measured.
+    package var threads: Int
     package var training: TrainingSettings
 
     package init(
         role: Role, deployment: URL, kit: URL, brokers: [String], run: String? = nil, registry: URL, state: URL?,
-        slots: Int = 64,
+        slots: Int? = nil, checkpoints: CheckpointSettings = CheckpointSettings(), threads: Int = 1,
         training: TrainingSettings = TrainingSettings()
     ) {
         self.role = role
@@ -34,6 +38,8 @@ package struct WorkerSettings: Sendable {
         self.registry = registry
         self.state = state
         self.slots = slots
+        self.checkpoints = checkpoints
+        self.threads = threads
         self.training = training
     }
 }

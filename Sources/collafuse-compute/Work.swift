@@ -53,8 +53,18 @@ struct Work: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("train: write a version after every so many images.", valueName: "n"))
     var publishEvery = 5_000
 
-    @Option(name: .long, help: ArgumentHelp("denoise: samples in one forward pass at most.", valueName: "n"))
-    var slots = 64
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "denoise: samples in one forward pass at most. Found by trying where it is not said.", valueName: "n"))
+    var slots: Int?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "denoise: write a running job down after every so many passes, but not more often than every two seconds: what a crash costs.",
+            valueName: "n"))
+    var checkpointEvery = 16
 
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
@@ -68,26 +78,29 @@ struct Work: AsyncParsableCommand {
         guard role == .denoise || state != nil else {
             throw ValidationError("A trainer keeps what it was entrusted with: name its folder with --state DIR")
         }
-        guard (1...4096).contains(batch), (1...4096).contains(slots), (1...256).contains(threads), publishEvery > 0,
+        guard (1...4096).contains(batch), slots.map({ (1...4096).contains($0) }) ?? true, (1...256).contains(threads),
+            publishEvery > 0, checkpointEvery > 0,
             images.map({ $0 > 0 }) ?? true, learningRate > 0
         else {
             throw ValidationError(
-                "--batch, --slots, --threads, --images, --publish-every and --learning-rate must be above 0, --batch and --slots at most 4096"
+                "--batch, --slots, --threads, --images, --publish-every, --checkpoint-every and --learning-rate must be above 0, --batch and --slots at most 4096"
             )
         }
     }
 
     func run() async throws {
         let logger = try node.logger("worker")
+        // Before anything is computed.
+        Runtime.threads = threads
         let service = try WorkerService(
             WorkerSettings(
                 role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit),
                 brokers: node.broker,
                 run: node.run, registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
+                checkpoints: CheckpointSettings(passes: checkpointEvery), threads: threads,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),
             metrics: try node.metricsLog(), logger: logger, progress: Supervision.isOn ? progressLine : nil)
-        Runtime.threads = threads
         try await ServiceGroup(
             services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
         ).run()

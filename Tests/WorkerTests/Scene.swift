@@ -167,10 +167,11 @@ struct SentJob: Sendable {
     let ephemeral: X25519KeyPair
     let poolKey: [UInt8]
     let fence: Fence
+    var checkpoint: WorkerCore.Checkpoint?
 
     func assignment(alone: Bool = false) -> WorkerCore.Assignment {
         WorkerCore.Assignment(
-            key: envelope.key, fence: fence, envelope: envelope, sealed: sealed, checkpoint: nil, alone: alone,
+            key: envelope.key, fence: fence, envelope: envelope, sealed: sealed, checkpoint: checkpoint, alone: alone,
             lease: 30_000_000_000)
     }
 }

@@ -17,31 +17,47 @@ package struct DenoiseLoop: Engine {
     private let run: RunDescriptor
     private let registry: ModelRegistry
     private let slots: Int
+    private let checkpoints: CheckpointSettings
     private let logger: Logger
+    private let willRun: @Sendable (Int) throws -> Void
 
-    package init(desk: JobDesk, run: RunDescriptor, registry: ModelRegistry, slots: Int, logger: Logger) {
+    /// - Parameters:
+    ///   - slots: the widest forward pass, in network inputs.
+    ///   - willRun: called before each pass with its width: tests let passes fail here.
+    package init(
+        desk: JobDesk, run: RunDescriptor, registry: ModelRegistry, slots: Int,
+        checkpoints: CheckpointSettings = CheckpointSettings(), logger: Logger,
+        willRun: @escaping @Sendable (Int) throws -> Void = { _ in }
+    ) {
         self.desk = desk
         self.run = run
         self.registry = registry
         self.slots = slots
+        self.checkpoints = checkpoints
         self.logger = logger
+        self.willRun = willRun
     }
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
         var batch = RunningBatch(
-            desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots, send: send)
-        while true {
+            desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots,
+            checkpoints: checkpoints, logger: logger, willRun: willRun, send: send)
+        var isStopping = false
+        while !isStopping {
             // First, so that a job that waits at the start finds the backbone that is there.
             batch.refreshModel()
             for order in batch.isIdle ? orders.waitAndTakeAll(atMost: 0.5) : orders.takeAll() {
                 switch order {
+                case .job(let assignment) where isStopping:
+                    send(desk.handBack(assignment.key, assignment.fence, .draining, RunningBatch.farewell))
                 case .job(let assignment): batch.admit(assignment)
                 case .cancel(let key, let fence): batch.cancel(key, fence)
                 case .keep: break  // Told to trainers, who write the registry.
-                case .stop: return
+                case .stop: isStopping = true
                 }
             }
-            batch.iterate()
+            if !isStopping { batch.iterate() }
         }
+        batch.handBackAll()
     }
 }

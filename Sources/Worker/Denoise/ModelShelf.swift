@@ -4,14 +4,16 @@ internal import Foundation
 internal import Logging
 internal import Wire
 
-/// The backbone versions that a denoising worker has in memory: the newest, and those that samples under way were admitted with.
+/// The backbone versions that a denoising worker has in memory: the newest, and one more that samples under way were begun with.
+///
+/// While both are in use no third is read: new admissions take the newest of the two, so the older one's samples come to their end.
 struct ModelShelf {
     typealias Version = ModelRegistry.Version
 
     private let registry: ModelRegistry
     private let run: RunDescriptor
     private let logger: Logger
-    private var models: [UInt64: Denoiser<UNet>] = [:]
+    private var models: [UInt64: (version: Version, denoiser: Denoiser<UNet>)] = [:]
     private(set) var newest: Version?
     private var looked = Date.distantPast
     /// A version that could not be read is not tried again.
@@ -19,6 +21,7 @@ struct ModelShelf {
 
     /// How often the registry is looked at, in seconds.
     private static let interval = 0.5
+    private static let most = 2
 
     init(_ registry: ModelRegistry, run: RunDescriptor, logger: Logger) {
         self.registry = registry
@@ -26,26 +29,53 @@ struct ModelShelf {
         self.logger = logger
     }
 
-    func denoiser(_ version: UInt64) -> Denoiser<UNet>? { models[version] }
+    func denoiser(_ version: UInt64) -> Denoiser<UNet>? { models[version]?.denoiser }
+    func version(_ number: UInt64) -> Version? { models[number]?.version }
 
     /// Takes the newest version from the registry if there is a newer one; of one that cannot be read, the next time, the one before.
     ///
     /// - Parameter used: versions that samples still run on.
     /// - Returns: the version, when it has changed.
-    mutating func refresh(keeping used: Set<UInt64>) -> Version? {
+    mutating func refresh(keeping used: some Collection<UInt64>) -> Version? {
         guard Date().timeIntervalSince(looked) >= Self.interval else { return nil }
         looked = Date()
         guard let version = registry.newest(except: broken), version.number > newest?.number ?? 0 else { return nil }
-        do {
-            models[version.number] = try registry.load(version, run: run)
-        } catch {
-            broken.insert(version.number)
-            logger.error(
-                "a backbone version cannot be used", metadata: ["version": "\(version.number)", "reason": "\(error)"])
-            return nil
+        if models[version.number] == nil {
+            guard makeRoom(keeping: used) else { return nil }
+            do {
+                models[version.number] = (version, try registry.load(version, run: run))
+            } catch {
+                broken.insert(version.number)
+                logger.error(
+                    "a backbone version cannot be used; the one before goes on",
+                    metadata: ["version": "\(version.number)", "reason": "\(error)"])
+                return nil
+            }
         }
         newest = version
-        models = models.filter { $0.key == version.number || used.contains($0.key) }
+        _ = makeRoom(keeping: used)
         return version
+    }
+
+    /// Takes down what nobody needs.
+    ///
+    /// - Returns: whether there is room for another.
+    mutating func makeRoom(keeping used: some Collection<UInt64>) -> Bool {
+        models = models.filter { $0.key == newest?.number || used.contains($0.key) }
+        return models.count < Self.most
+    }
+
+    /// Puts a version on the shelf that samples of another worker were begun with.
+    ///
+    /// - Returns: false when two others are in use: later.
+    /// - Throws: when the registry has no such version, or one that cannot be read.
+    mutating func hold(_ number: UInt64, keeping used: some Collection<UInt64>) throws -> Bool {
+        if models[number] != nil { return true }
+        guard !broken.contains(number), let version = registry.version(number) else {
+            throw WorkerError(.badRegistry, "the registry has no usable version \(number)")
+        }
+        guard makeRoom(keeping: used) else { return false }
+        models[number] = (version, try registry.load(version, run: run))
+        return true
     }
 }

@@ -17,6 +17,10 @@ package struct DenoiseOrder: Sendable {
     /// 1: no guidance.
     package let guidance: Double
     package let threshold: Threshold
+    /// A preview after every so many passes; 0: none.
+    package let previewEvery: Int
+    /// Unix time in milliseconds by which the samples are wanted; nil: no matter when.
+    package let deadline: Int64?
     /// x at the start for each sample; nil: it starts from noise at T.
     package let start: [[Float]]?
 
@@ -47,6 +51,8 @@ package struct DenoiseOrder: Sendable {
         firstSample = request.firstSample
         labels = request.label.map(Int.init)
         guidance = request.guidance == 0 ? 1 : request.guidance
+        previewEvery = Int(request.previewEvery)
+        deadline = request.deadlineMs == 0 ? nil : request.deadlineMs
         do throws(ChainError) {
             cut = try run.cut(Int(request.cut))
             timesteps = try TimestepList(request.timestep.map(Int.init), on: run.schedule)
@@ -106,6 +112,14 @@ extension DenoiseOrder {
     }
 
     package var isGuided: Bool { guidance != 1 }
+
+    /// - Throws: `tooLate` when the request's deadline has passed.
+    package func checkDeadline(at now: Int64) throws(RequestError) {
+        guard let deadline, deadline <= now else { return }
+        throw RequestError(
+            .tooLate,
+            "the request's deadline passed \((now - deadline) / 1_000) s before a worker had room: allow more time")
+    }
 
     /// - Throws: `cutNotCovered` when this version was not trained down to the job's cut.
     package func check(_ version: ModelRegistry.Version) throws(RequestError) {

@@ -1,0 +1,128 @@
+package import Chain
+internal import Diffusion
+internal import Disk
+package import Foundation
+package import Logging
+internal import Sodium
+internal import Torch
+
+/// How wide a forward pass is worth being on this machine, found by trying.
+///
+/// Wider passes do more a second until the machine is full, and then only take longer, which those wait for who come, go or are
+/// cancelled between two passes. What was found is kept beside the registry, `passes.json`, for the workers that start later.
+package struct BatchProfile {
+    package struct Measurement: Hashable, Sendable, Codable {
+        /// Network inputs.
+        package let width: Int
+        package let seconds: Double
+
+        package init(width: Int, seconds: Double) {
+            self.width = width
+            self.seconds = seconds
+        }
+
+        var rate: Double { Double(width) / max(seconds, .leastNonzeroMagnitude) }
+    }
+
+    /// No pass is to take longer than this, in seconds, if a narrower one will do.
+    private static let longest = 1.0
+    private static let widest = 256
+    /// Less than the best by this is as good.
+    private static let tolerance = 0.05
+    static let file = "passes.json"
+
+    private let folder: URL
+    private let logger: Logger
+
+    /// - Parameter registry: the folder of backbone versions.
+    package init(registry folder: URL, logger: Logger) {
+        self.folder = folder
+        self.logger = logger
+    }
+
+    /// The cap B for this run's backbone.
+    ///
+    /// - Parameters:
+    ///   - device: and `dtype`, that passes are run on and in.
+    ///   - threads: that one operation may use.
+    /// - Throws: what makes a network of the run's configuration fail.
+    package func cap(for run: RunDescriptor, device: String = "cpu", dtype: String = "float32", threads: Int) throws
+        -> Int
+    {
+        let model = BLAKE2b.hash(Array(run.backboneConfig.utf8), length: 16).map { String(format: "%02x", $0) }.joined()
+        let image = run.image
+        let key =
+            "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(dtype) \(threads) threads"
+        var known = read()
+        if let measured = known[key], let cap = Self.choose(measured) { return cap }
+        let measured = try measure(run)
+        guard let cap = Self.choose(measured) else { return 2 }
+        known[key] = measured
+        write(known)
+        logger.info(
+            "how wide a pass is worth being",
+            metadata: [
+                "width": "\(cap)",
+                "tried": "\(measured.map { "\($0.width): \(Int($0.rate))/s" }.joined(separator: ", "))",
+            ])
+        return cap
+    }
+
+    /// The narrowest width that is about as quick an input as any, at least 2: a guided sample takes two.
+    ///
+    /// - Returns: nil for no measurements.
+    package static func choose(_ measured: [Measurement]) -> Int? {
+        let inTime = measured.filter { $0.seconds <= longest }
+        guard let best = (inTime.isEmpty ? measured : inTime).map(\.rate).max() else { return nil }
+        let good = measured.filter { $0.rate >= best * (1 - tolerance) }.map(\.width).min()
+        return good.map { max(2, $0) }
+    }
+
+    /// A few passes of each width, with random weights: how long one takes does not depend on them.
+    private func measure(_ run: RunDescriptor) throws -> [Measurement] {
+        var source = ParameterSource(seed: 0)
+        let network = UNet(try UNetConfiguration(json: run.backboneConfig), &source)
+        var measured: [Measurement] = []
+        var width = 1
+        while width <= Self.widest {
+            let seconds: Double
+            do {
+                // The first pass of a width plans its kernels.
+                let first = try time(network, width, run)
+                seconds =
+                    first > Self.longest / 4 ? first : min(try time(network, width, run), try time(network, width, run))
+            } catch let error as TorchError where error.code == .outOfMemory { break }
+            measured.append(Measurement(width: width, seconds: seconds))
+            if seconds > Self.longest / 2 { break }
+            width *= 2
+        }
+        return measured
+    }
+
+    private func time(_ network: UNet, _ width: Int, _ run: RunDescriptor) throws -> Double {
+        let count = width * run.image.values
+        let x = Tensor(
+            [Float](repeating: 0.5, count: count),
+            shape: [width, run.image.channels, run.image.height, run.image.width])
+        let times = Tensor((0..<width).map { $0 % run.schedule.timesteps })
+        let labels = network.classEmbeddings.map { rows in Tensor((0..<width).map { $0 % max(1, rows) }) }
+        let began = ContinuousClock.now
+        // Read, so that it is computed on a device that works on its own.
+        _ = try TorchError.catching { withoutGradients { network(x, times, labels) }.isFinite }
+        return (ContinuousClock.now - began) / .seconds(1)
+    }
+
+    private func read() -> [String: [Measurement]] {
+        guard let json = try? Data(contentsOf: folder.appending(path: Self.file)) else { return [:] }
+        return (try? JSONDecoder().decode([String: [Measurement]].self, from: json)) ?? [:]
+    }
+
+    /// What cannot be kept is found again.
+    private func write(_ known: [String: [Measurement]]) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        do { try DurableFile.write(encoder.encode(known), to: folder.appending(path: Self.file)) } catch {
+            logger.notice("what was measured cannot be kept", metadata: ["reason": "\(error)"])
+        }
+    }
+}

@@ -1,0 +1,47 @@
+/// When running jobs are written down, so that what a crash costs is bounded, and so is what the bound costs.
+package struct CheckpointSettings: Hashable, Sendable {
+    /// Passes of a job between two of its checkpoints, at least.
+    package var passes: Int
+    /// Seconds between two of its checkpoints, at least. So a crash costs a job as many passes or seconds, whichever is more.
+    package var seconds: Double
+    /// Of all checkpoints of this worker, in the long run.
+    package var bytesPerSecond: Double
+
+    package init(passes: Int = 16, seconds: Double = 2, bytesPerSecond: Double = 8_388_608) {
+        self.passes = passes
+        self.seconds = seconds
+        self.bytesPerSecond = bytesPerSecond
+    }
+}
+
+/// Says of each job of a batch whether it is time to write it down. Pure: moments are passed in, in seconds.
+struct CheckpointPace {
+    /// Of one job.
+    struct Mark {
+        fileprivate var passes = 0
+        fileprivate var written: Double
+
+        /// A job that begins, or goes on, now.
+        init(at now: Double) { written = now }
+    }
+
+    private let settings: CheckpointSettings
+    /// When the bytes that were written have been paid for.
+    private var paid = -Double.infinity
+
+    init(_ settings: CheckpointSettings) { self.settings = settings }
+
+    /// The job took part in a pass.
+    ///
+    /// - Returns: whether it is to be written down now.
+    func passed(_ mark: inout Mark, at now: Double) -> Bool {
+        mark.passes += 1
+        return mark.passes >= settings.passes && now - mark.written >= settings.seconds && now >= paid
+    }
+
+    /// - Parameter bytes: 0: it turned out to be too large to be written.
+    mutating func wrote(_ bytes: Int, _ mark: inout Mark, at now: Double) {
+        mark = Mark(at: now)
+        paid = max(paid, now) + Double(bytes) / settings.bytesPerSecond
+    }
+}

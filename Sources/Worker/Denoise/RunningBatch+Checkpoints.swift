@@ -1,0 +1,72 @@
+internal import Chain
+internal import Diffusion
+internal import Exchange
+internal import Logging
+internal import Safetensors
+internal import Sealing
+internal import Wire
+
+extension RunningBatch {
+    /// How a job that came in begins.
+    enum Resumption {
+        case beginsAnew
+        case goesOn([SampleState], ModelShelf.Version, cost: Double)
+        /// Its version finds no room in memory yet.
+        case waits
+    }
+
+    /// Whatever a broker takes as a checkpoint.
+    private static let largest = 32 << 20
+
+    /// Sends the whole state of a job, sealed for the pool, to the broker, which hands it to the job's next worker. A job that has
+    /// not made a pass yet, or is too large, is left out: it would begin anew.
+    mutating func writeDown(_ ticket: StepScheduler.Ticket) {
+        guard let job = jobs[ticket] else { return }
+        let states = states(of: ticket), done = states.reduce(0) { $0 + $1.passesDone }
+        var bytes = 0
+        defer { if var mark = jobs[ticket]?.mark { pace.wrote(bytes, &mark, at: Self.now); jobs[ticket]?.mark = mark } }
+        guard done > 0, states.count * shape.reduce(4, *) * 2 < Self.largest else { return }
+        do {
+            var payload = WirePayload()
+            payload.denoiseCheckpoint.cost = UInt64(job.cost)
+            payload.tensors = try SampleState.archive(states).encoded()
+            bytes = payload.tensors.count
+            send(
+                try desk.checkpoint(
+                    payload, of: job.opened, fence: job.fence, step: UInt32(clamping: done),
+                    version: job.version.number))
+        } catch {
+            logger.notice(
+                "a job cannot be written down",
+                metadata: ["job": "\(job.opened.envelope.key)", "reason": "\(error)"])
+        }
+    }
+
+    /// A checkpoint that cannot be used costs its job the steps it holds and nothing else.
+    mutating func resumption(
+        of opened: OpenedJob, _ order: DenoiseOrder, _ assignment: WorkerCore.Assignment
+    ) -> Resumption {
+        guard let checkpoint = assignment.checkpoint else { return .beginsAnew }
+        do {
+            let payload = try desk.open(checkpoint, of: opened)
+            guard case .denoiseCheckpoint(let head) = payload.head else {
+                throw WorkerError(.refused, "it holds something else")
+            }
+            let version = checkpoint.header.modelVersion
+            guard try shelf.hold(version, keeping: versions.keys), let record = shelf.version(version) else {
+                return .waits
+            }
+            let states = try SampleState.restored(
+                from: SafetensorsArchive(decoding: payload.tensors), imageShape: shape, on: run.schedule)
+            guard states.map(\.plan) == order.plans(lowestCut: record.lowestCut),
+                states.allSatisfy({ $0.model == version }), !states.allSatisfy(\.isFinished)
+            else { throw WorkerError(.refused, "it is of another request") }
+            return .goesOn(states, record, cost: Double(head.cost))
+        } catch {
+            logger.notice(
+                "a checkpoint cannot be used; its job begins anew",
+                metadata: ["job": "\(assignment.key)", "reason": "\(error)"])
+            return .beginsAnew
+        }
+    }
+}
