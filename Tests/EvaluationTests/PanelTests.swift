@@ -46,7 +46,7 @@ import Testing
 
     @Test func theStory() {
         let story = RunStory(summary).sentences.joined(separator: "\n")
-        #expect(story.contains("1000 images noised to timestep ζ = 500 of 1000, each once"))
+        #expect(story.contains("1000 images noised to timestep ζ = 500 or 700 of 1000, each once, with"))
         // The worst that was really published, not what is there to compare with.
         #expect(story.contains("reads the label off 80.0 % of them") && !story.contains("96.2 %"))
         #expect(story.contains("400 new images") && story.contains("98.8 %"))

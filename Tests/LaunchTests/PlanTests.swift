@@ -152,6 +152,20 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
                 == run.backboneConfig)
     }
 
+    @Test func thePlanOfAnotherVersionIsSaidToBeOne() async throws {
+        try await withFolder { folder in
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let file = folder.appending(path: "plan.json")
+            try PlanRecord(Topology(yaml: yaml, file: "t.yaml"), topologyFolder: folder).write(to: file)
+            #expect(try PlanRecord(contentsOf: file).clients.map(\.masks) == [1, 1])
+            // As an earlier version wrote it.
+            let text = try String(contentsOf: file, encoding: .utf8)
+            try Data(text.replacing("masks", with: "marks").utf8).write(to: file)
+            let error = #expect(throws: LaunchError.self) { try PlanRecord(contentsOf: file) }
+            #expect(error?.message.contains("another version of collafuse") == true)
+        }
+    }
+
     @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() async throws {
         try await withFolder { url in
             do {

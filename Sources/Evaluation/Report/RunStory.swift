@@ -11,11 +11,13 @@ struct RunStory {
     private var left: String? {
         let published = summary.clients.reduce(0) { $0 + $1.imagesPublished }
         guard published > 0 else { return nil }
-        let most = summary.clients.map(\.releases).max() ?? 1
+        let counts = summary.clients.filter { $0.imagesPublished > 0 }.map(\.releases)
+        let most = counts.max() ?? 1
+        let often = most == 1 ? "once" : counts.min() == most ? "\(most) times" : "up to \(most) times"
+        let cuts = Set(summary.disclosure.filter { !$0.publishers.isEmpty }.map(\.cut)).sorted().map(String.init)
         return
-            "What left the clients: \(published) images noised to timestep ζ = \(summary.run.cut) of \(summary.run.timesteps)"
-            + (most > 1 ? ", each up to \(most) times," : ", each once,")
-            + " with their labels, sealed for the workers. The broker reads none."
+            "What left the clients: \(published) images noised to timestep ζ = \(cuts.joined(separator: " or ")) of "
+            + "\(summary.run.timesteps), each \(often), with their labels, sealed for the workers. The broker reads none."
     }
 
     /// Of what was published; else there is nothing to tell.
