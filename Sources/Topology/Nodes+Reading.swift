@@ -56,7 +56,7 @@ extension Topology.Client {
             let name = try client.text("name")
             try names.take(name, at: client.place)
             let release: Release = try client.choice("release", default: .once)
-            let epochs = try client.take("epochs")
+            let epochs = client.take("epochs")
             if let epochs, release != .fresh {
                 throw TopologyError(
                     .inconsistent, at: epochs.place,
