@@ -44,7 +44,10 @@ extension BrokerCore {
         forgetCheckpoint(of: handle)
         guard let weight = jobs[handle]?.bytes else { return }
         weigh(handle, bytes: weight + bytes.count)
-        _ = jobs.update(handle) { $0.checkpoint = checkpoint }
+        _ = jobs.update(handle) { job in
+            job.checkpoint = checkpoint
+            job.stepsDone = max(job.stepsDone, UInt64(checkpoint.header.step))
+        }
         checkpoints.add(checkpoint, of: lanes[job.lane].key.run)
     }
 

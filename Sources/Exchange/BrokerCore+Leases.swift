@@ -153,13 +153,16 @@ extension BrokerCore {
         let fence = Fence(broker: broker, bootEpoch: bootEpoch, attempt: attempt)
         counters.leased += 1
         if job.checkpoint != nil { counters.resumed += 1 }
+        let kept = UInt64(job.checkpoint?.header.step ?? 0)
+        // As a worker said, so no more than can be added up.
+        if job.stepsDone > kept { counters.stepsRedone += Int(min(job.stepsDone - kept, 1 << 32)) }
         actions.append(.append(.attempted(job.key, attempt: attempt)))
         let epoch = bootEpoch
         _ = jobs.update(handle) { job in
             job.attempts = attempt
             job.epoch = epoch
             // What the last attempt did beyond its checkpoint is to be done again: it counts as progress.
-            job.stepsDone = UInt64(job.checkpoint?.header.step ?? 0)
+            job.stepsDone = kept
         }
         hold(handle, fence, by: worker, alone: alone, charged: job.cost)
         var message = WireJob()

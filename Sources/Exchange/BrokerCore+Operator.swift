@@ -121,6 +121,8 @@ package struct BrokerCounters: Hashable, Sendable {
     package var checkpoints = 0
     package var checkpointsRefused = 0
     package var resumed = 0
+    /// Of those that were leased again after a sign of progress: the steps that are done again, by what was told of them.
+    package var stepsRedone = 0
     package var finished = 0
     package var staleResults = 0
     package var acknowledged = 0

@@ -62,9 +62,14 @@ struct Work: AsyncParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "denoise: write a running job down after every so many passes, but not more often than every two seconds: what a crash costs.",
+            "denoise: write a running job down after every so many passes, so that a crash costs it no more.",
             valueName: "n"))
     var checkpointEvery = 16
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("denoise: but not more often than this.", valueName: "seconds"))
+    var checkpointSeconds = 2.0
 
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
@@ -79,7 +84,7 @@ struct Work: AsyncParsableCommand {
             throw ValidationError("A trainer keeps what it was entrusted with: name its folder with --state DIR")
         }
         guard (1...4096).contains(batch), slots.map({ (1...4096).contains($0) }) ?? true, (1...256).contains(threads),
-            publishEvery > 0, checkpointEvery > 0,
+            publishEvery > 0, checkpointEvery > 0, checkpointSeconds >= 0,
             images.map({ $0 > 0 }) ?? true, learningRate > 0
         else {
             throw ValidationError(
@@ -97,7 +102,7 @@ struct Work: AsyncParsableCommand {
                 role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit),
                 brokers: node.broker,
                 run: node.run, registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
-                checkpoints: CheckpointSettings(passes: checkpointEvery), threads: threads,
+                checkpoints: CheckpointSettings(passes: checkpointEvery, seconds: checkpointSeconds), threads: threads,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),
             metrics: try node.metricsLog(), logger: logger, progress: Supervision.isOn ? progressLine : nil)

@@ -88,7 +88,7 @@ final class RunWorld: Sendable {
         try RunningWorker(
             WorkerSettings(
                 role: .denoise, deployment: op.deploymentFolder, kit: kit(name), brokers: [broker.workers],
-                registry: folder.appending(path: "models"), state: nil))
+                registry: folder.appending(path: "models"), state: nil, slots: 64))
     }
 
     /// What lies in the trainer's store, by publication.

@@ -85,10 +85,10 @@ final class DeploymentScene {
                 + ["--registry", "models", "--state", "trainer", "--batch", "32", "--images", "\(images)"])
     }
 
-    func denoiser(_ name: String, at endpoints: Endpoints) throws -> CommandRun.Running {
+    func denoiser(_ name: String, at endpoints: Endpoints, more: [String] = []) throws -> CommandRun.Running {
         try start(
             ["worker", "--role", "denoise", "--kit", kit(name), "--broker", endpoints.workers, "--registry", "models"]
-                + deployment)
+                + deployment + more)
     }
 
     func client(
@@ -171,8 +171,10 @@ final class DeploymentScene {
     /// The newest figures of a broker.
     static func figures(_ file: URL) -> BrokerFigures? {
         guard let text = try? String(contentsOf: file, encoding: .utf8) else { return nil }
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
         return text.split(separator: "\n").reversed().lazy
-            .compactMap { try? JSONDecoder().decode(BrokerFigures.self, from: Data($0.utf8)) }.first
+            .compactMap { try? decoder.decode(BrokerFigures.self, from: Data($0.utf8)) }.first
     }
 
     var figures: BrokerFigures? { Self.figures(folder.appending(path: "broker.jsonl")) }
@@ -185,6 +187,10 @@ struct BrokerFigures: Codable {
     }
 
     var redelivered: Int
+    var handedBack: Int
+    var checkpoints: Int
+    var resumed: Int
+    var stepsRedone: Int
     var roles: [Role]
 
     /// Denoise jobs that are under way.

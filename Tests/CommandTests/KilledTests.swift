@@ -58,27 +58,40 @@ import Testing
         #expect(published.status == 0, "\(published.output)")
         let head = try scene.client("train", at: endpoints.clients, "--labels", "6", "--for", "64", "--batch", "32")
         #expect(try await head.end().status == 0)
-        let first = try scene.denoiser("denoiser-1", at: endpoints)
+        // Eight samples in a pass: it takes a while.
+        let settings = ["--slots", "8", "--checkpoint-every", "8", "--checkpoint-seconds", "0"]
+        let first = try scene.denoiser("denoiser-1", at: endpoints, more: settings)
         let sample = try scene.client(
-            "sample", at: endpoints.clients, "--labels", "6", "--per-label", "48", "--steps", "800",
+            "sample", at: endpoints.clients, "--labels", "6", "--per-label", "48", "--steps", "1000",
             "--wait-for-images",
             "64", "--out", "drawn")
-        try await poll("it works on it") { (scene.figures?.denoising ?? 0) > 0 }
+        try await poll("it writes down what it works on") { (scene.figures?.checkpoints ?? 0) > 1 }
         first.kill()
         #expect(try await first.end().status == SIGKILL)
-        let second = try scene.denoiser("denoiser-2", at: endpoints)
+        let second = try scene.denoiser("denoiser-2", at: endpoints, more: settings)
+        let goesOn = "a job goes on where another worker left it"
+        try await poll("another goes on with it") { second.output.contains(goesOn) }
+        // A worker that is asked to end hands back what it has, and a third goes on again.
+        second.process.terminate()
+        let handedBack = try await second.end()
+        #expect(handedBack.status == 0, "\(handedBack.output)")
+        let third = try scene.denoiser("denoiser-1", at: endpoints, more: settings)
+        try await poll("a third goes on with it") { third.output.contains(goesOn) }
         let drawn = try await sample.end()
         #expect(drawn.status == 0 && drawn.output.contains("48 samples in drawn"), "\(drawn.output)")
         for file in ["samples.safetensors", "grid.png"] {
             #expect(FileManager.default.fileExists(atPath: scene.folder.appending(path: "drawn/\(file)").path))
         }
         // Who is asked to end, ends well.
-        for running in [second, broker] {
+        for running in [third, broker] {
             running.process.terminate()
             let end = try await running.end()
             #expect(end.status == 0, "\(end.output)")
         }
-        #expect((scene.figures?.redelivered ?? 0) > 0)
+        let figures = try #require(scene.figures)
+        #expect(figures.redelivered > 0 && figures.handedBack > 0 && figures.resumed > 1)
+        // Of the kill alone: fewer than eight passes of eight samples.
+        #expect(figures.stepsRedone < 64, "\(figures.stepsRedone)")
     }
 
     /// Under `collafuse up`, which starts it again.
