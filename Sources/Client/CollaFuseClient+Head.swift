@@ -30,10 +30,12 @@ extension CollaFuseClient {
 
     /// Draws samples: the workers denoise to the cut, the head finishes.
     ///
+    /// - Parameter preview: called now and then with what the workers take samples for, if the request wishes so. Some may be lost.
     /// - Returns: the samples, held labels first.
     /// - Throws: `noHead`, `badRequest`, `failed`, `refused`, `untrusted`, `storage`.
     public func sample(
-        _ request: SampleRequest, progress: @escaping ClientProgress.Handler = { _ in }
+        _ request: SampleRequest, progress: @escaping ClientProgress.Handler = { _ in },
+        preview: (@Sendable (SamplePreview) -> Void)? = nil
     ) async throws -> SampleSet {
         let cut = try cut(request.cut)
         try request.check()
@@ -41,11 +43,13 @@ extension CollaFuseClient {
         let counter = ProgressCounter(
             total: jobs.reduce(0) { $0 + $1.chunk.labels.count }, note: { [session] in session.note }, handler: progress
         )
-        let answers = try await session.observing(counter.tell) {
-            try await jobs.mapConcurrently { [runner, release] job in
-                let answer = try await runner.finish(job.id)
-                try await release.discardResult(of: job.id)
-                return answer
+        let answers = try await previewing(jobs, to: preview) {
+            try await session.observing(counter.tell) {
+                try await jobs.mapConcurrently { [runner, release] job in
+                    let answer = try await runner.finish(job.id)
+                    try await release.discardResult(of: job.id)
+                    return answer
+                }
             }
         }
         return try await ComputeThread.run(threads: request.threads) { [descriptor, heads] in
@@ -59,7 +63,7 @@ extension CollaFuseClient {
         }
     }
 
-    private struct DenoiseJob: Sendable {
+    struct DenoiseJob: Sendable {
         let chunk: HeadSampler.Chunk
         let id: JobID
     }
@@ -73,7 +77,7 @@ extension CollaFuseClient {
         var waiting = try await release.denoiseJobs()
         var jobs: [DenoiseJob] = []
         for (chunk, message) in requests {
-            if let place = waiting.firstIndex(where: { $0.request == message }) {
+            if let place = waiting.firstIndex(where: { $0.request.isSame(as: message) }) {
                 jobs.append(DenoiseJob(chunk: chunk, id: waiting.remove(at: place).job))
             } else {
                 let id = try await release.denoise(message, to: credentials.poolKey(for: .denoise), now: .now)
@@ -81,6 +85,16 @@ extension CollaFuseClient {
             }
         }
         return jobs
+    }
+}
+
+extension WireDenoiseRequest {
+    /// Whether it asks for the same samples: by when they are wanted does not matter.
+    fileprivate func isSame(as other: WireDenoiseRequest) -> Bool {
+        var (mine, others) = (self, other)
+        mine.deadlineMs = 0
+        others.deadlineMs = 0
+        return mine == others
     }
 }
 

@@ -22,6 +22,8 @@ final class Session: Sendable {
         /// Who asked for a status in this session, in order; nil: whoever asked has gone.
         var statusQueries: [(id: UInt64, waiter: CheckedContinuation<WireStatus?, any Error>?)] = []
         var acknowledgements: [JobID: CheckedContinuation<Void, Never>] = [:]
+        var cancellations: [JobID: CheckedContinuation<Bool, Never>] = [:]
+        var previewers: [JobID: @Sendable (JobID, Answer) -> Void] = [:]
         var observers: [UInt64: @Sendable () -> Void] = [:]
         var count: UInt64 = 0
         var isWelcomed = false
@@ -140,6 +142,40 @@ final class Session: Sendable {
         timeout.cancel()
     }
 
+    /// Tells the broker that a job is not wanted any more; returns when it has said that the job is over. Whoever waits for it is told.
+    ///
+    /// - Throws: `refused` when it does not say so within some seconds.
+    func cancel(_ job: JobID) async throws {
+        let timeout = Task { [state] in
+            try await Task.sleep(for: .seconds(5))
+            Self.cancelled(job, state, false)
+        }
+        let isOver = await withCheckedContinuation { continuation in
+            let former = state.value.withLock { state in
+                let former = state.cancellations.removeValue(forKey: job)
+                if state.end == nil { state.cancellations[job] = continuation }
+                return state.end == nil ? former : continuation
+            }
+            former?.resume(returning: false)
+            link.send(.cancel(job))
+        }
+        timeout.cancel()
+        guard isOver else { throw ClientError(.refused, "the broker does not say that the job is cancelled: \(note)") }
+    }
+
+    private static func cancelled(_ job: JobID, _ shared: SharedState, _ isOver: Bool) {
+        shared.value.withLock { $0.cancellations.removeValue(forKey: job) }?.resume(returning: isOver)
+    }
+
+    /// Hands over the previews of these jobs, on the link's thread, for as long as the body runs.
+    func watching<Result: Sendable>(
+        _ jobs: Set<JobID>, _ handler: @escaping @Sendable (JobID, Answer) -> Void, _ body: () async throws -> Result
+    ) async rethrows -> Result {
+        state.value.withLock { state in for job in jobs { state.previewers[job] = handler } }
+        defer { state.value.withLock { state in for job in jobs { state.previewers[job] = nil } } }
+        return try await body()
+    }
+
     /// What the broker says of this client's jobs and of the pool. A hint. Waits until there is a session.
     ///
     /// - Throws: `refused` when the session is lost before the answer comes; `CancellationError`.
@@ -185,6 +221,11 @@ final class Session: Sendable {
     }
 
     private static func end(_ shared: SharedState, _ error: any Error) {
+        let cancellations = shared.value.withLock { state in
+            defer { state.cancellations = [:] }
+            return state.cancellations.values
+        }
+        for waiter in cancellations { waiter.resume(returning: false) }
         let (answers, status, acknowledgements) = shared.value.withLock { state in
             state.end = state.end ?? error
             defer {
@@ -236,11 +277,13 @@ final class Session: Sendable {
         case .conflict(let job, let message):
             settle(job, .failure(JobEnd(code: .badMessage, message: message)), shared)
         case .ended(let job, let code, let message):
+            cancelled(job, shared, true)
             settle(job, .failure(JobEnd(code: code, message: message)), shared)
         case .result(let job, let header, let sealed):
             let answer = Answer(header: header, sealed: sealed)
             if !settle(job, .success(answer), shared) { strayArrived(job, answer) }
         case .ackStored(let job):
+            cancelled(job, shared, true)
             shared.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
             settle(
                 job,
@@ -250,7 +293,9 @@ final class Session: Sendable {
         case .status(let status):
             shared.value.withLock { $0.statusQueries.isEmpty ? nil : $0.statusQueries.removeFirst().waiter }?
                 .resume(returning: status)
-        case .accepted, .preview: break
+        case .preview(let job, _, let header, let sealed):
+            shared.value.withLock { $0.previewers[job] }?(job, Answer(header: header, sealed: sealed))
+        case .accepted: break
         }
     }
 

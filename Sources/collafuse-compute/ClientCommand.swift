@@ -12,5 +12,5 @@ struct ClientCommand: AsyncParsableCommand {
 
             A client that was stopped or killed goes on where it was when the same command is given again.
             """,
-        subcommands: [Publish.self, Train.self, SampleCommand.self, StatusCommand.self])
+        subcommands: [Publish.self, Train.self, SampleCommand.self, StatusCommand.self, CancelCommand.self])
 }

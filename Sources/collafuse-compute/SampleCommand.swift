@@ -49,6 +49,17 @@ struct SampleCommand: AsyncParsableCommand {
         name: .long, help: ArgumentHelp("Wait until the backbone has been trained on so many images.", valueName: "n"))
     var waitForImages = 0
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "After every so many steps, write what the workers take the samples for into previews/.", valueName: "k"))
+    var previewEvery = 0
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp("The workers leave it if they cannot be through by then.", valueName: "seconds"))
+    var within: Double?
+
     @Option(name: .long, help: ArgumentHelp("Where the pictures go.", valueName: "dir"), completion: .directory)
     var out: String
 
@@ -58,6 +69,9 @@ struct SampleCommand: AsyncParsableCommand {
     func validate() throws {
         guard perLabel >= 0, unseenPerLabel >= 0, perLabel + unseenPerLabel > 0, steps > 1, threads > 0 else {
             throw ValidationError("Ask for at least one sample, at least two steps and at least one thread")
+        }
+        guard previewEvery >= 0, within.map({ $0 > 0 && $0 <= 1e9 }) ?? true else {
+            throw ValidationError("--preview-every and --within must be above 0")
         }
     }
 
@@ -75,8 +89,8 @@ struct SampleCommand: AsyncParsableCommand {
             SampleRequest(
                 held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps,
                 sampler: sampler,
-                guidance: guidance, seed: seed, threads: threads),
-            progress: bar.show)
+                guidance: guidance, seed: seed, previewEvery: previewEvery, within: within, threads: threads),
+            progress: bar.show, preview: previewEvery > 0 ? try Previews(in: folder).show : nil)
         try samples.write(to: folder)
         try await client.writeGrid(samples, beside: images, cut: cut, to: folder.appending(path: "grid.png"))
         print("\(samples.count) samples in \(out)")
@@ -84,3 +98,20 @@ struct SampleCommand: AsyncParsableCommand {
 }
 
 extension SamplerChoice: ExpressibleByArgument {}
+
+/// `previews/` in the folder of pictures: one file for each preview that comes.
+private struct Previews {
+    private let folder: URL
+
+    init(in out: URL) throws {
+        folder = out.appending(path: "previews")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    }
+
+    @Sendable func show(_ preview: SamplePreview) {
+        let name = String(format: "step-%04d-sample-%04d.png", preview.step, preview.samples.first ?? 0)
+        do { try preview.write(to: folder.appending(path: name)) } catch {
+            FileHandle.standardError.write(Data("a preview cannot be written: \(error)\n".utf8))
+        }
+    }
+}

@@ -104,6 +104,45 @@ import Wire
         #expect(try await client.sample(other).values != same.values)
         #expect(await client.exposure() == before)
 
+        // Previews on the way: of every sample, at its steps, and the samples are the same.
+        let previews = Mutex<[SamplePreview]>([])
+        var watched = request
+        watched.previewEvery = 2
+        let seen = try await client.sample(watched, preview: { preview in previews.withLock { $0.append(preview) } })
+        #expect(seen.labels == samples.labels)
+        #expect(zip(seen.values, samples.values).allSatisfy { abs($0 - $1) < 1e-3 })
+        let shown = previews.withLock { $0 }
+        #expect(!shown.isEmpty && shown.allSatisfy { $0.step == 2 || $0.step == 4 })
+        for preview in shown {
+            #expect(preview.values.count == preview.samples.count * 64 && preview.values.allSatisfy { abs($0) <= 1 })
+            #expect(preview.labels == preview.samples.map { samples.labels[$0] })
+            #expect(preview.timesteps.allSatisfy { $0 > 500 && $0 < 1000 })
+        }
+        let picture = world.folder.appending(path: "preview.png")
+        try shown[0].write(to: picture)
+        #expect(try Data(contentsOf: picture).starts(with: [0x89, 0x50, 0x4E, 0x47]))
+
+        // A wish for too little time is answered, and what was asked for can be given up on the way.
+        var hurried = request
+        hurried.steps = 900
+        hurried.perLabel = 200
+        hurried.within = 0.01
+        let late = try await clientError { _ = try await client.sample(hurried) }
+        #expect(late.code == .failed && late.message.contains("allow more time"), "\(late)")
+        hurried.within = nil
+        let long = hurried
+        let sampling = Task { try await client.sample(long) }
+        try await wait("it is worked on") { try await client.status().jobs.contains { $0.done > 0 } }
+        let given = try await client.cancelSampling()
+        #expect(given > 1)
+        let cancelled = try await clientError { _ = try await sampling.value }
+        #expect(cancelled.code == .refused && cancelled.message.contains("cancelled"), "\(cancelled)")
+        let after = try await client.status()
+        #expect(after.jobs.isEmpty && after.pool.allSatisfy { $0.leased == 0 && $0.queued == 0 })
+        #expect(try await client.cancelSampling() == 0)
+        // The worker has room again.
+        #expect(try await client.sample(request).labels == samples.labels)
+
         // Files.
         let out = world.folder.appending(path: "out")
         try samples.write(to: out)

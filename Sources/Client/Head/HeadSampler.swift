@@ -65,6 +65,8 @@ struct HeadSampler {
         ).timesteps.map(UInt32.init)
         payload.denoiseRequest.guidance = request.guidance
         payload.denoiseRequest.clip = 1
+        payload.denoiseRequest.previewEvery = UInt32(clamping: request.previewEvery)
+        if let seconds = request.within { payload.denoiseRequest.deadlineMs = .now + Int64(seconds * 1000) }
         return payload
     }
 

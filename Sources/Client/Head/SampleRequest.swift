@@ -30,12 +30,17 @@ public struct SampleRequest: Sendable {
     public var seed: UInt64
     /// Samples in one job.
     public var chunk: Int
+    /// A preview of each sample after every so many calls of the workers' network; 0: none.
+    public var previewEvery: Int
+    /// Seconds from now in which the workers are to be through; else they leave it. nil: no matter when.
+    public var within: Double?
     /// Threads that one tensor operation may use.
     public var threads: Int
 
     public init(
         held: [Int], perLabel: Int, unseenPerLabel: Int = 0, cut: Int, steps: Int = 50, sampler: SamplerChoice = .ddim,
-        guidance: Double = 1, seed: UInt64 = 0, chunk: Int = 32, threads: Int = 1
+        guidance: Double = 1, seed: UInt64 = 0, chunk: Int = 32, previewEvery: Int = 0, within: Double? = nil,
+        threads: Int = 1
     ) {
         self.held = held
         self.perLabel = perLabel
@@ -46,11 +51,18 @@ public struct SampleRequest: Sendable {
         self.guidance = guidance
         self.seed = seed
         self.chunk = chunk
+        self.previewEvery = previewEvery
+        self.within = within
         self.threads = threads
     }
 
     /// - Throws: `badRequest` for numbers that no samples can be drawn with.
     func check() throws(ClientError) {
+        guard previewEvery >= 0, within.map({ $0 > 0 && $0 <= 1e9 }) ?? true else {
+            throw ClientError(
+                .badRequest, "previews come after 1 step or more (0: none), and samples are wanted within more than 0 s"
+            )
+        }
         guard perLabel >= 0, unseenPerLabel >= 0, steps >= 2, threads > 0, (1...1024).contains(chunk),
             guidance > 0, guidance <= 100
         else {
