@@ -14,6 +14,7 @@
 #include <ATen/ops/masked_fill.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
+#include <ATen/ops/mish.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/neg.h>
 #include <ATen/ops/pow.h>
@@ -83,6 +84,7 @@ ct_status ct_tanh(ct_tensor a, ct_tensor *out) { CT_MAKE(at::tanh(get(a))) }
 ct_status ct_sigmoid(ct_tensor a, ct_tensor *out) { CT_MAKE(at::sigmoid(get(a))) }
 ct_status ct_silu(ct_tensor a, ct_tensor *out) { CT_MAKE(at::silu(get(a))) }
 ct_status ct_relu(ct_tensor a, ct_tensor *out) { CT_MAKE(at::relu(get(a))) }
+ct_status ct_mish(ct_tensor a, ct_tensor *out) { CT_MAKE(at::mish(get(a))) }
 ct_status ct_gelu(ct_tensor a, bool tanh_approximation, ct_tensor *out) {
   CT_MAKE(at::gelu(get(a), tanh_approximation ? "tanh" : "none"))
 }

@@ -14,6 +14,8 @@ package struct Schedule: Hashable, Sendable {
     package enum Kind: Hashable, Sendable {
         /// β_t from `start` to `end` in equal steps (Ho et al. 2020). `end` = 1 makes ᾱ_T = 0.
         case linear(start: Double = 1e-4, end: Double = 0.02)
+        /// √β_t from √`start` to √`end` in equal steps: Stable Diffusion's, diffusers' `scaled_linear`.
+        case scaledLinear(start: Double = 0.00085, end: Double = 0.012)
         /// ᾱ(u) = cos²((u + s)/(1 + s)·π/2) (Nichol & Dhariwal 2021), as diffusers' `squaredcos_cap_v2` for s = .008.
         case cosine(offset: Double = 0.008)
         /// ᾱ(u) = (σ(end/τ) − σ((u·(end − start) + start)/τ)) / (σ(end/τ) − σ(start/τ)) (Jabri et al. 2022, Algorithm 1).
@@ -23,6 +25,9 @@ package struct Schedule: Hashable, Sendable {
     package let kind: Kind
     /// T: the last timestep, where (nearly) nothing is left of the image.
     package let timesteps: Int
+    /// o: to all noise of the chain, in masks, training and sampling, o·n is added with one n ~ N(0, 1) for each channel of an image, so
+    /// that a network learns to move an image's mean: docs/maths.md (2.5). 0: none.
+    package let offsetNoise: Double
     /// log ᾱ_t for t in 0…T.
     private let logAlphaBars: [Double]
 
@@ -30,14 +35,21 @@ package struct Schedule: Hashable, Sendable {
     package static let maximumTimesteps = 100_000
     /// Steps that would remove more than this share of the signal are capped, as in diffusers (cosine and sigmoid).
     package static let maximumBeta = 0.999
+    /// More than this drowns what is not the mean.
+    package static let maximumOffsetNoise = 1.0
 
-    /// - Throws: `badSchedule` when a parameter makes some β_t leave (0, 1].
-    package init(_ kind: Kind, timesteps: Int) throws(ChainError) {
+    /// - Throws: `badSchedule` when a parameter makes some β_t leave (0, 1], or the offset noise lies outside 0…1.
+    package init(_ kind: Kind, timesteps: Int, offsetNoise: Double = 0) throws(ChainError) {
+        guard (0...Self.maximumOffsetNoise).contains(offsetNoise) else {
+            throw ChainError(
+                .badSchedule, "offset noise lies in 0…\(Self.maximumOffsetNoise) (0.1 is usual), not at \(offsetNoise)")
+        }
         guard (2...Self.maximumTimesteps).contains(timesteps) else {
             throw ChainError(.badSchedule, "a schedule has 2 to \(Self.maximumTimesteps) timesteps, not \(timesteps)")
         }
         self.kind = kind
         self.timesteps = timesteps
+        self.offsetNoise = offsetNoise
         var logs = [0.0]
         logs.reserveCapacity(timesteps + 1)
         for (index, beta) in try Self.betas(kind, timesteps).enumerated() {
@@ -70,6 +82,14 @@ package struct Schedule: Hashable, Sendable {
     /// The signal-to-noise ratio in decibels.
     package func decibels(_ t: Int) -> Double { 10 * log10(snr(t)) }
 
+    /// For messages.
+    package var summary: String {
+        "\(kind), T = \(timesteps)" + (offsetNoise == 0 ? "" : ", offset noise \(offsetNoise)")
+    }
+
+    /// The variance of a value of the chain's noise: 1 + o².
+    package var noisePower: Double { 1 + offsetNoise * offsetNoise }
+
     /// Whether nothing at all is left at T, so that x_T says nothing about which noise is in it.
     package var hasZeroTerminalSNR: Bool { logAlphaBars[timesteps] == -.infinity }
 
@@ -91,6 +111,11 @@ package struct Schedule: Hashable, Sendable {
         switch kind {
         case .linear(let start, let end):
             return (0..<count).map { start + (end - start) * Double($0) / Double(count - 1) }
+        case .scaledLinear(let start, let end):
+            guard start >= 0, end >= 0 else {
+                throw ChainError(.badSchedule, "the scaled linear schedule's β must be above 0")
+            }
+            return try betas(.linear(start: start.squareRoot(), end: end.squareRoot()), count).map { $0 * $0 }
         case .cosine(let offset):
             guard offset >= 0, offset.isFinite else {
                 throw ChainError(.badSchedule, "the cosine schedule's offset must be 0 or more, not \(offset)")

@@ -13,14 +13,14 @@ package struct ChainState {
         self.timesteps = timesteps
     }
 
-    /// x_T ~ N(0, I), each sample from its own seed and number.
+    /// x_T, pure noise of the chain, each sample from its own seed and number.
     ///
     /// - Parameter imageShape: [C, H, W]
     package init(noiseFor samples: [(seed: UInt64, number: UInt32)], imageShape: [Int], on schedule: Schedule) {
         let top = schedule.timesteps
         let values = samples.flatMap { sample in
-            CounterRandom(seed: sample.seed).normals(
-                imageShape.reduce(1, *), sample: sample.number, timestep: UInt32(top), purpose: .start)
+            CounterRandom(seed: sample.seed).noise(
+                imageShape: imageShape, on: schedule, sample: sample.number, timestep: UInt32(top), purpose: .start)
         }
         self.init(x: Tensor(values, shape: [samples.count] + imageShape), timesteps: samples.map { _ in top })
     }

@@ -16,6 +16,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
     package init(_ network: Network, on schedule: Schedule, predicting prediction: Prediction = .epsilon, labels: Int)
         throws
     {
+        try network.checkChain()
         try prediction.check(on: schedule)
         let rows = network.classEmbeddings ?? 0
         guard rows == labels || rows == labels + 1 else {
@@ -69,14 +70,16 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// - Parameters:
     ///   - x: [N, C, H, W]
     ///   - labels: N of 0…C; all 0 where the run has none.
-    func output(_ x: Tensor, at timesteps: [Int], labels: [Int]) -> Tensor {
+    ///   - estimate: x̃_0, the x̂_0 of the row's step before, for a self-conditioned network; nil: there is none yet.
+    func output(_ x: Tensor, at timesteps: [Int], labels: [Int], estimate: Tensor? = nil) -> Tensor {
         let times = Tensor(timesteps.map { $0 - 1 }).to(x.device)
-        return network(x, times, network.classEmbeddings == nil ? nil : Tensor(labels).to(x.device))
+        let seen = network.isSelfConditioned ? x.beside(estimate) : x
+        return network(seen, times, network.classEmbeddings == nil ? nil : Tensor(labels).to(x.device))
     }
 
     /// ε̂, differentiable: what both losses compare.
-    func noise(_ x: Tensor, at timesteps: [Int], labels: [Int]) -> Tensor {
-        let output = output(x, at: timesteps, labels: labels)
+    func noise(_ x: Tensor, at timesteps: [Int], labels: [Int], estimate: Tensor? = nil) -> Tensor {
+        let output = output(x, at: timesteps, labels: labels, estimate: estimate)
         if prediction == .epsilon { return output }
         let said = timesteps.map { prediction.coefficients(at: $0, on: schedule) }
         return x * x.perRow(said.map(\.noiseFromX)) + output * x.perRow(said.map(\.noiseFromOutput))
@@ -89,24 +92,29 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// - Parameters:
     ///   - guidance: w for each row; 0 and 1 mean none and cost nothing. Others cost a second evaluation of that row.
     ///   - thresholds: for each row; nil: none.
+    ///   - estimate: as for ``output(_:at:labels:estimate:)``; zeros for rows that have none.
     /// - Returns: both [N, C, H, W].
     package func opinion(
-        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]? = nil, thresholds: [Threshold]? = nil
+        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]? = nil, thresholds: [Threshold]? = nil,
+        estimate: Tensor? = nil
     ) -> (output: Tensor, image: Tensor) {
-        let output = guided(x, at: timesteps, labels: labels, guidance: guidance ?? [])
+        let output = guided(x, at: timesteps, labels: labels, guidance: guidance ?? [], estimate)
         let said = timesteps.map { prediction.coefficients(at: $0, on: schedule) }
         let image = x * x.perRow(said.map(\.imageFromX)) + output * x.perRow(said.map(\.imageFromOutput))
         return (output, image.thresholded(thresholds ?? []))
     }
 
-    private func guided(_ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]) -> Tensor {
+    private func guided(
+        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double], _ estimate: Tensor?
+    ) -> Tensor {
         let rows = guidance.indices.filter { isGuided(guidance[$0]) }
-        guard !rows.isEmpty else { return output(x, at: timesteps, labels: labels) }
+        guard !rows.isEmpty else { return output(x, at: timesteps, labels: labels, estimate: estimate) }
         // One batch: every row with its label, then the guided ones once more without.
-        let again = x.gathered(0, rows: Tensor(rows).to(x.device))
+        let index = Tensor(rows).to(x.device)
+        func twice(_ x: Tensor) -> Tensor { Tensor.concatenated([x, x.gathered(0, rows: index)], 0) }
         let both = output(
-            Tensor.concatenated([x, again], 0), at: timesteps + rows.map { timesteps[$0] },
-            labels: labels + rows.map { _ in self.labels })
+            twice(x), at: timesteps + rows.map { timesteps[$0] }, labels: labels + rows.map { _ in self.labels },
+            estimate: estimate.map(twice))
         let labelled = both[0..<timesteps.count], none = both[timesteps.count..<timesteps.count + rows.count]
         var spread = (0..<timesteps.count).map { _ in rows.count }  // which row of `none`, if any
         for (position, row) in rows.enumerated() { spread[row] = position }

@@ -7,10 +7,21 @@ package protocol DenoisingNetwork: Module {
     /// Rows of the class embedding; nil: not conditioned on classes.
     var classEmbeddings: Int? { get }
 
+    /// Whether x comes with the network's own last x̂_0 beside it, as further channels: docs/maths.md (4.4).
+    var isSelfConditioned: Bool { get }
+
+    /// - Throws: `badConfig` where a chain cannot use the network, with the key at fault.
+    func checkChain() throws(DiffusionError)
+
     /// - Parameters:
-    ///   - x: [N, C, H, W]
+    ///   - x: [N, C, H, W]; [N, 2·C, H, W] where it is self-conditioned.
     ///   - timesteps: [N], counted as diffusers does: t − 1.
     ///   - labels: [N] int64 in 0 ..< `classEmbeddings`; nil where there are none.
     /// - Returns: [N, C, H, W]
     func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?) -> Tensor
+}
+
+extension DenoisingNetwork {
+    package var isSelfConditioned: Bool { false }
+    package func checkChain() throws(DiffusionError) {}
 }

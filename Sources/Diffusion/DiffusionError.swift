@@ -1,7 +1,7 @@
 /// A model, a config or an image batch that this room cannot work with.
 package struct DiffusionError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
-        case badConfig, badModel, badImages, badLabels, noNullLabel, badDirectory, badState
+        case badConfig, badModel, badImages, badLabels, noNullLabel, badDirectory, badState, badInput
     }
 
     package let code: Code

@@ -6,10 +6,10 @@
 ///
 /// Of the backbone loss at t, the share 1 − λ of the noise that was in x_t already at the cut cannot be known from u:
 ///
-///     E L = λ·E‖ε̂ − ε‖² + (1 − λ)                         docs/maths.md (3.4)
+///     E L = λ·E‖ε̂ − ε‖² + (1 − λ)·P                       docs/maths.md (3.4)
 ///
-/// So L − (1 − λ) is λ times the ordinary loss, whatever the cut. ‖u‖² stands in for its mean 1, which removes most of the noise
-/// of the estimate. Over a bucket the report is Σ(L − ‖u‖² + λ)/Σλ. What remains is the model's error plus the part of
+/// with P = 1 + o², the variance of the chain's noise. So L − (1 − λ)·P is λ times the ordinary loss, whatever the cut. ‖u‖² stands
+/// in for its mean P, which removes most of the noise of the estimate. Over a bucket the report is Σ(L − ‖u‖² + λ·P)/Σλ. What remains is the model's error plus the part of
 /// the ordinary loss that the data themselves set, as in any diffusion model.
 package struct LossReport: Sendable, Codable, Equatable {
     /// One row of a batch.
@@ -21,12 +21,15 @@ package struct LossReport: Sendable, Codable, Equatable {
         package let noiseEnergy: Double
         /// λ
         package let addedShare: Double
+        /// P
+        package let noisePower: Double
 
-        package init(timestep: Int, loss: Double, noiseEnergy: Double, addedShare: Double) {
+        package init(timestep: Int, loss: Double, noiseEnergy: Double, addedShare: Double, noisePower: Double = 1) {
             self.timestep = timestep
             self.loss = loss
             self.noiseEnergy = noiseEnergy
             self.addedShare = addedShare
+            self.noisePower = noisePower
         }
     }
 
@@ -42,7 +45,7 @@ package struct LossReport: Sendable, Codable, Equatable {
 
         /// Mean L; nil: nothing was measured.
         package var loss: Double? { rows == 0 ? nil : losses / Double(rows) }
-        /// Mean 1 − λ.
+        /// Mean (1 − λ)·P.
         package var floor: Double? { rows == 0 ? nil : floors / Double(rows) }
         /// Estimate of E‖ε̂ − ε‖², weighted by λ.
         package var excess: Double? { rows == 0 ? nil : excesses / shares }
@@ -61,8 +64,8 @@ package struct LossReport: Sendable, Codable, Equatable {
             let index = min(buckets.count - 1, (row.timestep * buckets.count - 1) / timesteps)
             buckets[index].rows += 1
             buckets[index].losses += row.loss
-            buckets[index].floors += 1 - row.addedShare
-            buckets[index].excesses += row.loss - row.noiseEnergy + row.addedShare
+            buckets[index].floors += (1 - row.addedShare) * row.noisePower
+            buckets[index].excesses += row.loss - row.noiseEnergy + row.addedShare * row.noisePower
             buckets[index].shares += row.addedShare
         }
     }

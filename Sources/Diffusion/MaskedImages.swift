@@ -28,8 +28,9 @@ package struct MaskedImages {
     ///
     ///     x_t = √r·x_ζ + √(1−r)·u                     docs/maths.md (2.2)
     ///
-    /// - Precondition: `later` > `cut`, as many masks as images.
+    /// - Precondition: `later` > `cut`, as many masks as images, made for this schedule.
     package func noised(to later: Cut, on schedule: Schedule, with noise: MaskingNoise) -> MaskedImages {
+        precondition(noise.offset == schedule.offsetNoise, "the masks were made for another schedule")
         let step = ForwardStep(from: cut.timestep, to: later.timestep, on: schedule)
         return MaskedImages(x: x * step.signalScale + noise.epsilon * step.noiseScale, cut: later)
     }
@@ -39,10 +40,11 @@ package struct MaskedImages {
 ///
 /// Called by `Client/Release` and nowhere else: it writes ledger and spool before anything of the result is sealed.
 ///
-/// - Precondition: as many masks as images, of the same shape.
+/// - Precondition: as many masks as images, of the same shape, made for this schedule.
 package func mask(_ images: PrivateImages, at cut: Cut, on schedule: Schedule, with noise: MaskingNoise) -> MaskedImages
 {
     precondition(images.x.shape == noise.epsilon.shape, "one mask is wanted for each image")
+    precondition(noise.offset == schedule.offsetNoise, "the masks were made for another schedule")
     let signal = schedule.alphaBar(cut.timestep).squareRoot(), share = schedule.noiseShare(cut.timestep).squareRoot()
     return MaskedImages(x: images.x * signal + noise.epsilon * share, cut: cut)
 }

@@ -8,6 +8,7 @@ internal import Torch
 //     metadata    "samples": JSON, for each sample its plan, model and passes done
 //     x           [N, C, H, W], in the type they were computed in
 //     memory      [N, C, H, W], zeros for samples that remember nothing; missing where none does
+//     estimate    [N, C, H, W], of self-conditioned networks, in the same way
 
 extension SampleState {
     private struct Record: Codable {
@@ -15,6 +16,7 @@ extension SampleState {
         let model: UInt64
         let passesDone: Int
         let remembers: Bool
+        let hasEstimate: Bool
     }
 
     private static let key = "samples"
@@ -23,16 +25,20 @@ extension SampleState {
     package static func archive(_ samples: [SampleState]) throws(SafetensorsError) -> SafetensorsArchive {
         precondition(!samples.isEmpty, "an archive of no samples")
         let records = samples.map {
-            Record(plan: $0.plan, model: $0.model, passesDone: $0.passesDone, remembers: $0.memory != nil)
+            Record(plan: $0.plan, model: $0.model, passesDone: $0.passesDone, remembers: $0.memory != nil,
+                hasEstimate: $0.estimate != nil)
         }
         // Finite numbers and words only: this cannot fail.
         let json = (try? JSONEncoder().encode(records)) ?? Data()
         var archive = SafetensorsArchive(metadata: [key: String(decoding: json, as: UTF8.self)])
         try archive.append(Tensor.concatenated(samples.map(\.x), 0).entry(named: "x"))
-        if samples.contains(where: { $0.memory != nil }) {
-            let memory = Tensor.concatenated(samples.map { $0.memory ?? $0.x.zerosLike() }, 0)
-            try archive.append(memory.entry(named: "memory"))
+        func append(_ name: String, _ part: KeyPath<SampleState, Tensor?>) throws(SafetensorsError) {
+            guard samples.contains(where: { $0[keyPath: part] != nil }) else { return }
+            let joined = Tensor.concatenated(samples.map { $0[keyPath: part] ?? $0.x.zerosLike() }, 0)
+            try archive.append(joined.entry(named: name))
         }
+        try append("memory", \.memory)
+        try append("estimate", \.estimate)
         return archive
     }
 
@@ -51,7 +57,9 @@ extension SampleState {
         let x = try tensor("x", of: archive, [records.count] + imageShape)
         let remember = records.contains(where: \.remembers)
         let memory = remember ? try tensor("memory", of: archive, [records.count] + imageShape) : nil
-        guard memory == nil || memory?.dtype == x.dtype else {
+        let estimates = records.contains(where: \.hasEstimate)
+        let estimate = estimates ? try tensor("estimate", of: archive, [records.count] + imageShape) : nil
+        guard [memory, estimate].allSatisfy({ $0 == nil || $0?.dtype == x.dtype }) else {
             throw DiffusionError(.badState, "a running sample and what its sampler remembers differ in type")
         }
         var samples: [SampleState] = []
@@ -63,9 +71,11 @@ extension SampleState {
             } catch { throw DiffusionError(.badState, "a running sample's plan cannot be: \(error.message)") }
             let state = SampleState(
                 record.plan, model: record.model, passesDone: record.passesDone, x: x[row..<row + 1],
-                memory: record.remembers ? memory?[row..<row + 1] : nil)
+                memory: record.remembers ? memory?[row..<row + 1] : nil,
+                estimate: record.hasEstimate ? estimate?[row..<row + 1] : nil)
             guard (0...record.plan.passes).contains(record.passesDone),
-                record.remembers == state.mustRemember, record.plan.guidance.isFinite
+                record.remembers == state.mustRemember, record.passesDone > 0 || !record.hasEstimate,
+                record.plan.guidance.isFinite
             else {
                 throw DiffusionError(.badState, "a running sample's plan and position do not fit together")
             }

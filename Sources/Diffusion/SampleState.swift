@@ -14,6 +14,9 @@ package struct SampleState {
     package private(set) var x: Tensor
     /// [1, C, H, W]
     package private(set) var memory: Tensor?
+    /// x̂_0 of the pass before [1, C, H, W], which a self-conditioned network sees; nil for others, and before the first pass: another
+    /// model's is never shown.
+    package private(set) var estimate: Tensor?
 
     /// A sample that stands at its start.
     ///
@@ -23,12 +26,15 @@ package struct SampleState {
         self.init(plan, model: model, passesDone: 0, x: start.x[row..<row + 1], memory: nil)
     }
 
-    init(_ plan: SamplePlan, model: UInt64, passesDone: Int, x: Tensor, memory: Tensor?) {
+    init(
+        _ plan: SamplePlan, model: UInt64, passesDone: Int, x: Tensor, memory: Tensor?, estimate: Tensor? = nil
+    ) {
         self.plan = plan
         self.model = model
         self.passesDone = passesDone
         self.x = x
         self.memory = memory
+        self.estimate = estimate
     }
 
     package var isFinished: Bool { passesDone == plan.passes }
@@ -39,10 +45,11 @@ package struct SampleState {
     /// x as what may leave for the other half of the chain.
     package var chainState: ChainState { ChainState(x: x, timesteps: [timestep]) }
 
-    /// What a pass made of it: of a batch that was run as tensors, by ``Denoiser/step(_:memory:_:noise:)``.
-    package mutating func advance(to x: Tensor, memory: Tensor?) {
+    /// What a pass made of it: of a batch that was run as tensors, by ``Denoiser/step(_:memory:estimate:_:noise:)``.
+    package mutating func advance(to x: Tensor, memory: Tensor?, estimate: Tensor? = nil) {
         passesDone += 1
         self.x = x
         self.memory = memory
+        self.estimate = estimate
     }
 }

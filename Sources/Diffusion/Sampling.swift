@@ -23,12 +23,15 @@ extension Denoiser {
     /// - Parameters:
     ///   - x: [N, C, H, W], row i at `passes[i].asked`.
     ///   - memory: what the pass before left [N, C, H, W]; nil where no row remembers anything.
+    ///   - estimate: x̂_0 of the pass before [N, C, H, W], for a self-conditioned network; zeros for rows that have none.
     ///   - noise: z [N, C, H, W]; nil: drawn for each row from its plan's seed.
     /// - Precondition: call it inside `withoutGradients`.
-    package func step(_ x: Tensor, memory: Tensor? = nil, _ passes: [SamplePass], noise: Tensor? = nil) -> PassResult {
+    package func step(
+        _ x: Tensor, memory: Tensor? = nil, estimate: Tensor? = nil, _ passes: [SamplePass], noise: Tensor? = nil
+    ) -> PassResult {
         let (output, image) = opinion(
             x, at: passes.map(\.asked), labels: passes.map(\.plan.label), guidance: passes.map(\.plan.guidance),
-            thresholds: passes.map(\.plan.threshold))
+            thresholds: passes.map(\.plan.threshold), estimate: estimate)
         let moves = passes.map { $0.coefficients(on: schedule, predicting: prediction) }
         var next = x * x.perRow(moves.map(\.x)) + image * x.perRow(moves.map(\.image))
         func add(_ part: KeyPath<PassCoefficients, Double>, _ value: () -> Tensor) {
@@ -51,8 +54,9 @@ extension Denoiser {
         let values = zip(passes, moves).flatMap { pass, move in
             move.noise == 0
                 ? [Float](repeating: 0, count: count)
-                : CounterRandom(seed: pass.plan.seed).normals(
-                    count, sample: pass.plan.number, timestep: UInt32(pass.to), purpose: .samplerNoise)
+                : CounterRandom(seed: pass.plan.seed).noise(
+                    imageShape: Array(shape.dropFirst()), on: schedule, sample: pass.plan.number,
+                    timestep: UInt32(pass.to), purpose: .samplerNoise)
         }
         return Tensor(values, shape: shape).to(x.dtype).to(x.device)
     }
@@ -65,15 +69,18 @@ extension Denoiser {
     @discardableResult
     package func advance(_ samples: inout [SampleState], noise: Tensor? = nil) -> Tensor {
         let passes = samples.map { $0.plan.pass($0.passesDone) }
-        var memory: Tensor?
-        if let any = samples.lazy.compactMap(\.memory).first {
+        func joined(_ part: KeyPath<SampleState, Tensor?>) -> Tensor? {
+            guard let any = samples.lazy.compactMap({ $0[keyPath: part] }).first else { return nil }
             let none = any.zerosLike()
-            memory = .concatenated(samples.map { $0.memory ?? none }, 0)
+            return .concatenated(samples.map { $0[keyPath: part] ?? none }, 0)
         }
-        let result = step(.concatenated(samples.map(\.x), 0), memory: memory, passes, noise: noise)
+        let result = step(
+            .concatenated(samples.map(\.x), 0), memory: joined(\.memory), estimate: joined(\.estimate), passes,
+            noise: noise)
         for row in samples.indices {
             samples[row].advance(
-                to: result.x[row..<row + 1], memory: passes[row].keeps ? result.memory?[row..<row + 1] : nil)
+                to: result.x[row..<row + 1], memory: passes[row].keeps ? result.memory?[row..<row + 1] : nil,
+                estimate: network.isSelfConditioned ? result.image[row..<row + 1] : nil)
         }
         return result.image
     }

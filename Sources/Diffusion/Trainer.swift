@@ -18,8 +18,28 @@ package struct TrainerOptions: Hashable, Sendable, Codable {
     package var averageDecay = 0.995
     package var batch = 64
     package var labelDropout = 0.1
+    /// γ of min-SNR weighting (Hang et al. 2023, arXiv 2303.09556; 5 is usual): docs/maths.md (3.6). nil: none.
+    package var minSNR: Double?
+    /// How often a self-conditioned network is shown its own estimate.
+    package var selfConditioning = 0.5
 
     package init() {}
+
+    /// - Parameter origin: above which timestep training happens: the lowest cut, or 0.
+    /// - Throws: `badConfig` for a min-SNR that is no number above 0, or one that no timestep of this training reaches.
+    package func check(on schedule: Schedule, above origin: Int) throws(DiffusionError) {
+        guard let minSNR else { return }
+        guard minSNR > 0, minSNR.isFinite else {
+            throw DiffusionError(.badConfig, "min-SNR must be above 0 (5 is usual), not \(minSNR)")
+        }
+        let highest = schedule.snr(origin + 1)
+        guard minSNR < highest else {
+            throw DiffusionError(
+                .badConfig,
+                "a min-SNR of \(minSNR) changes nothing above timestep \(origin), where the signal-to-noise ratio is at most \(highest): "
+                    + "leave it out, or take less")
+        }
+    }
 }
 
 package struct Trainer<Network: DenoisingNetwork> {
@@ -63,9 +83,10 @@ package struct Trainer<Network: DenoisingNetwork> {
     package mutating func trainBackbone(
         masked: Tensor, cuts: [Int], timesteps: [Int], labels: [Int]
     ) -> [LossReport.Row] {
-        let labels = dropped(labels)
+        let labels = dropped(labels), loss = lossOptions(timesteps.count)
         return advance(timesteps.count) { denoiser, noise in
-            backboneLoss(denoiser, masked: masked, cuts: cuts, timesteps: timesteps, labels: labels, noise: noise)
+            backboneLoss(
+                denoiser, masked: masked, cuts: cuts, timesteps: timesteps, labels: labels, noise: noise, options: loss)
         } noiseLike: {
             masked
         }
@@ -82,9 +103,9 @@ package struct Trainer<Network: DenoisingNetwork> {
             let position = (Double(part) + Double.random(in: 0..<1, using: &generator)) / Double(options.batch)
             return min(cut.timestep, 1 + Int(position * Double(cut.timestep)))
         }
-        let batch = images.rows(rows), labels = dropped(rows.map { labels[$0] })
+        let batch = images.rows(rows), labels = dropped(rows.map { labels[$0] }), loss = lossOptions(rows.count)
         return advance(rows.count) { denoiser, noise in
-            headLoss(denoiser, images: batch, timesteps: timesteps, labels: labels, noise: noise)
+            headLoss(denoiser, images: batch, timesteps: timesteps, labels: labels, noise: noise, options: loss)
         } noiseLike: {
             batch.x
         }
@@ -96,14 +117,18 @@ package struct Trainer<Network: DenoisingNetwork> {
         return dropLabels(labels, to: none, probability: options.labelDropout, using: &generator)
     }
 
+    private func lossOptions(_ count: Int) -> LossOptions {
+        guard denoiser.network.isSelfConditioned else { return LossOptions(minSNR: options.minSNR) }
+        var generator = random.sequence(sample: 2, timestep: UInt32(truncatingIfNeeded: steps), purpose: .training)
+        let shown = (0..<count).map { _ in Double.random(in: 0..<1, using: &generator) < options.selfConditioning }
+        return LossOptions(minSNR: options.minSNR, selfConditioned: shown)
+    }
+
     private mutating func advance(
         _ count: Int, _ loss: (Denoiser<Network>, Tensor) -> BatchLoss, noiseLike x: () -> Tensor
     ) -> [LossReport.Row] {
-        let like = x()
-        let noise = Tensor(
-            random.normals(like.count, timestep: UInt32(truncatingIfNeeded: steps), purpose: .trainingNoise),
-            shape: like.shape
-        ).to(like.dtype).to(like.device)
+        let noise = random.noise(
+            like: x(), on: denoiser.schedule, timestep: UInt32(truncatingIfNeeded: steps), purpose: .trainingNoise)
         steps += 1
         images += count
         optimiser.learningRate = options.learningRate * min(1, Double(steps) / Double(max(1, options.warmUp)))

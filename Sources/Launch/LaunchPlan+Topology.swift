@@ -73,7 +73,7 @@ private struct Planner {
                     "--state", text(folder.state(worker.name)), "--images", text(training.images), "--batch",
                     text(training.batch),
                 ],
-                ["--learning-rate", text(training.learningRate)])
+                ["--learning-rate", text(training.learningRate)], minSNR(training))
         }
         return LaunchPlan.Node(
             name: worker.name, role: worker.role.rawValue, life: .service(mayEnd: worker.training != nil),
@@ -85,6 +85,10 @@ private struct Planner {
                         common(worker.name, side: "workers"), own, ["--threads", text(worker.threads)]),
                     threads: worker.threads)
             ])
+    }
+
+    private func minSNR(_ training: Topology.Training) -> [LaunchPlan.Argument] {
+        training.minSNR.map { ["--min-snr", text($0)] } ?? []
     }
 
     func client(_ client: Topology.Client) -> LaunchPlan.Node {
@@ -104,7 +108,8 @@ private struct Planner {
         case .train:
             own = arguments(
                 ["--for", text(client.head.images), "--batch", text(client.head.batch)],
-                ["--learning-rate", text(client.head.learningRate), "--threads", text(client.threads)])
+                ["--learning-rate", text(client.head.learningRate), "--threads", text(client.threads)],
+                minSNR(client.head))
         case .sample:
             let sample = topology.sample
             let backbone = finishedBackbone

@@ -21,6 +21,7 @@ package struct PlanRecord: Codable, Sendable {
     package var run: String
     package var timesteps: Int
     package var schedule: String
+    package var offsetNoise: Double
     package var cut: Int
     /// Channels, height, width.
     package var image: [Int]
@@ -39,6 +40,7 @@ package struct PlanRecord: Codable, Sendable {
         run = topology.run.name
         timesteps = topology.run.timesteps
         schedule = topology.run.schedule.rawValue
+        offsetNoise = topology.run.offsetNoise
         cut = topology.run.cut
         image = [topology.run.image.channels, topology.run.image.height, topology.run.image.width]
         labels = topology.run.labels

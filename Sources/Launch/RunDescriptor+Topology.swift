@@ -23,10 +23,11 @@ extension Schedule {
         let kind: Kind =
             switch run.schedule {
             case .linear: .linear()
+            case .scaledLinear: .scaledLinear()
             case .cosine: .cosine()
             case .sigmoid: .sigmoid()
             }
-        try self.init(kind, timesteps: run.timesteps)
+        try self.init(kind, timesteps: run.timesteps, offsetNoise: run.offsetNoise)
     }
 }
 
@@ -35,7 +36,7 @@ extension Topology.Run {
     var unetConfiguration: String {
         let down = backbone.attention.map { $0 ? "AttnDownBlock2D" : "DownBlock2D" }
         let up = backbone.attention.reversed().map { $0 ? "AttnUpBlock2D" : "UpBlock2D" }
-        let fields: [String: Any] = [
+        var fields: [String: Any] = [
             "_class_name": "UNet2DModel",
             "act_fn": "silu",
             "add_attention": true,
@@ -49,7 +50,7 @@ extension Topology.Run {
             "dropout": 0.0,
             "flip_sin_to_cos": true,
             "freq_shift": 0,
-            "in_channels": image.channels,
+            "in_channels": backbone.selfConditioning ? 2 * image.channels : image.channels,
             "layers_per_block": backbone.layers,
             "mid_block_scale_factor": 1,
             "norm_eps": 1e-5,
@@ -62,6 +63,7 @@ extension Topology.Run {
             "up_block_types": up,
             "upsample_type": "conv",
         ]
+        if backbone.selfConditioning { fields["_collafuse_self_conditioning"] = true }
         // Keys in order: the run id is a hash of these bytes. Only strings, numbers and null are in there.
         guard let json = try? JSONSerialization.data(withJSONObject: fields, options: [.sortedKeys]) else {
             preconditionFailure("a dictionary of plain values is always JSON")

@@ -44,6 +44,8 @@ extension Topology.Training {
         self.images = try node.integer("images", in: 1...1_000_000_000, default: images)
         batch = try node.integer("batch", in: 1...65_536, default: 64)
         learningRate = try node.number("learning_rate", in: 1e-8...1, default: 2e-3)
+        let minSNR = try node.number("min_snr", in: 0...1e6, default: 0)
+        self.minSNR = minSNR == 0 ? nil : minSNR
     }
 }
 
@@ -79,7 +81,7 @@ extension Topology.Client {
                     ?? Task.allCases,
                 threads: try client.integer("threads", in: 1...1024, default: 1),
                 head: try client.take("head").map { (entry) throws(TopologyError) in try Self.head(entry) }
-                    ?? Topology.Training(images: 12_000, batch: 64, learningRate: 2e-3))
+                    ?? Topology.Training(images: 12_000, batch: 64, learningRate: 2e-3, minSNR: nil))
         }
     }
 

@@ -9,7 +9,8 @@ extension Topology.Run {
             let schedule: Schedule = try run.choice("schedule", default: .cosine)
             let image = try Shape(try run.require("image"))
             return Topology.Run(
-                name: name, timesteps: timesteps, schedule: schedule, image: image,
+                name: name, timesteps: timesteps, schedule: schedule,
+                offsetNoise: try run.number("offset_noise", in: 0...1, default: 0), image: image,
                 labels: try run.take("labels").map { (entry) throws(TopologyError) in try Self.labels(entry) } ?? [],
                 cut: try run.integer("cut", in: 1...timesteps - 1),
                 backbone: try Backbone(try run.require("backbone"), image: image))
@@ -78,8 +79,14 @@ extension Topology.Run.Backbone {
             }
             return Topology.Run.Backbone(
                 channels: channels, layers: try backbone.integer("layers", in: 1...8, default: 2), attention: attention,
-                headWidth: headWidth, groups: groups)
+                headWidth: headWidth, groups: groups,
+                selfConditioning: try backbone.choice("self_conditioning", default: Switch.off) == .on)
         }
+    }
+
+    private enum Switch: String, CaseIterable {
+        case on = "true"
+        case off = "false"
     }
 
     private static func attention(_ entry: Entry?, channels: [Int]) throws(TopologyError) -> [Bool] {

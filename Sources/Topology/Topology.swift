@@ -14,6 +14,7 @@ package struct Topology: Hashable, Sendable {
     package struct Run: Hashable, Sendable {
         package enum Schedule: String, CaseIterable, Sendable {
             case linear, cosine, sigmoid
+            case scaledLinear = "scaled_linear"
         }
 
         package struct Shape: Hashable, Sendable {
@@ -34,12 +35,16 @@ package struct Topology: Hashable, Sendable {
             package let headWidth: Int
             /// Groups of every group norm; divides every number of channels.
             package let groups: Int
+            /// Whether the network sees its own last guess at the image.
+            package let selfConditioning: Bool
         }
 
         package let name: String
         /// T.
         package let timesteps: Int
         package let schedule: Schedule
+        /// o: what every channel's noise is shifted by, times one normal. 0: none.
+        package let offsetNoise: Double
         package let image: Shape
         /// Names of the labels; a label's number is its place. Empty: a run without labels.
         package let labels: [String]
@@ -74,6 +79,8 @@ package struct Topology: Hashable, Sendable {
         package let images: Int
         package let batch: Int
         package let learningRate: Double
+        /// γ of min-SNR weighting; nil: none.
+        package let minSNR: Double?
     }
 
     package struct Client: Hashable, Sendable {

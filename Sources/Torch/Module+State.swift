@@ -53,7 +53,12 @@ extension Module {
             throw TorchError(
                 .notFinite, "\"\(key)\" contains NaN or infinity: the checkpoint is damaged or its training diverged.")
         }
-        return value
+        let converted = value.to(parameter.dtype)
+        guard converted.isFinite else {
+            throw TorchError(
+                .notFinite, "\"\(key)\" holds values too large for \(parameter.dtype): load it as bfloat16 or float32.")
+        }
+        return converted
     }
 }
 

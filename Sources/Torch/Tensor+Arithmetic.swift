@@ -46,6 +46,8 @@ extension Tensor {
     /// x · sigmoid(x)
     package func silu() -> Tensor { .make("silu", self) { ct_silu($0, $1) } }
     package func relu() -> Tensor { .make("relu", self) { ct_relu($0, $1) } }
+    /// x · tanh(ln(1 + eˣ))
+    package func mish() -> Tensor { .make("mish", self) { ct_mish($0, $1) } }
     /// x · Φ(x), exactly or by the usual tanh formula.
     package func gelu(tanhApproximation: Bool = false) -> Tensor {
         .make("gelu", self) { ct_gelu($0, tanhApproximation, $1) }

@@ -67,9 +67,14 @@ extension WireSchedule {
     package init(_ schedule: Schedule) {
         self.init()
         timesteps = UInt32(schedule.timesteps)
+        offsetNoise = schedule.offsetNoise
         switch schedule.kind {
         case .linear(let start, let end):
             kind = .linear
+            self.start = start
+            self.end = end
+        case .scaledLinear(let start, let end):
+            kind = .scaledLinear
             self.start = start
             self.end = end
         case .cosine(let offset):
@@ -89,11 +94,12 @@ extension Schedule {
         let kind: Kind
         switch message.kind {
         case .linear: kind = .linear(start: message.start, end: message.end)
+        case .scaledLinear: kind = .scaledLinear(start: message.start, end: message.end)
         case .cosine: kind = .cosine(offset: message.start)
         case .sigmoid: kind = .sigmoid(start: message.start, end: message.end, tau: message.tau)
         case .unspecified, .UNRECOGNIZED: throw WireError(.outOfRange, "the schedule's kind is not known here")
         }
-        do { try self.init(kind, timesteps: Int(message.timesteps)) } catch {
+        do { try self.init(kind, timesteps: Int(message.timesteps), offsetNoise: message.offsetNoise) } catch {
             throw WireError(.outOfRange, "schedule: \(error.message)")
         }
     }

@@ -1,6 +1,7 @@
 package import Chain
 package import Diffusion
 package import Foundation
+package import Torch
 package import Wire
 
 /// The backbones of a run, numbered: a folder that the trainer writes and denoising workers read.
@@ -56,18 +57,15 @@ package struct ModelRegistry: Sendable {
     package func version(_ number: UInt64) -> Version? { record(number).map { Version($0) } }
 
     /// - Throws: `badRegistry` when it is not a model of this run; what reading a model's folder throws.
-    package func load(_ version: Version, run descriptor: RunDescriptor) throws -> Denoiser<UNet> {
-        let model = try ModelDirectory(contentsOf: folder(version.number))
+    package func load(
+        _ version: Version, run descriptor: RunDescriptor, dtype: DType = .float32, device: Device = .cpu
+    ) throws -> Denoiser<UNet> {
+        let model = try ModelDirectory(contentsOf: folder(version.number), dtype: dtype, device: device)
         guard model.record?.run == "\(run)", model.schedule == descriptor.schedule else {
             throw WorkerError(.badRegistry, "\(folder(version.number).path) is a model of another run")
         }
-        let channels = (model.network.configuration.inChannels, model.network.configuration.outChannels)
-        guard channels == (descriptor.image.channels, descriptor.image.channels) else {
-            throw WorkerError(
-                .badRegistry,
-                "\(folder(version.number).path) is for images of \(channels.0) channels, and the run's have \(descriptor.image.channels)"
-            )
-        }
+        let image = descriptor.image
+        try model.network.configuration.check(channels: image.channels, height: image.height, width: image.width)
         return try Denoiser(
             model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
     }
@@ -79,10 +77,19 @@ package struct ModelRegistry: Sendable {
         _ denoiser: Denoiser<UNet>, imagesSeen: UInt64, lowestCut: Int, trainedLabels: Set<Int>,
         keeping needed: Set<UInt64> = []
     ) throws -> Version {
-        let record = ModelRecord(
-            role: .backbone, version: (numbers.last ?? 0) + 1, run: "\(run)", imagesSeen: imagesSeen,
-            timesteps: lowestCut + 1...denoiser.schedule.timesteps, labels: denoiser.labels,
-            trainedLabels: trainedLabels.filter { $0 < denoiser.labels }.sorted())
+        try add(
+            denoiser,
+            ModelRecord(
+                role: .backbone, version: 0, run: "", imagesSeen: imagesSeen,
+                timesteps: lowestCut + 1...denoiser.schedule.timesteps, labels: denoiser.labels,
+                trainedLabels: trainedLabels.filter { $0 < denoiser.labels }.sorted()))
+    }
+
+    /// - Parameter record: its version and run are this registry's to say.
+    func add(_ denoiser: Denoiser<UNet>, _ record: ModelRecord) throws -> Version {
+        var record = record
+        record.version = (numbers.last ?? 0) + 1
+        record.run = "\(run)"
         try ModelDirectory(
             network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record
         ).write(to: folder(record.version))
@@ -92,7 +99,11 @@ package struct ModelRegistry: Sendable {
         return Version(record)
     }
 
-    private func folder(_ number: UInt64) -> URL { directory.appending(path: String(format: "v%08llu", number)) }
+    private func folder(_ number: UInt64) -> URL { Self.folder(number, in: directory) }
+
+    static func folder(_ number: UInt64, in directory: URL) -> URL {
+        directory.appending(path: String(format: "v%08llu", number))
+    }
 
     /// Nil unless it is a whole version of this run under its own number.
     private func record(_ number: UInt64) -> ModelRecord? {
@@ -105,7 +116,9 @@ package struct ModelRegistry: Sendable {
     }
 
     /// Rising.
-    private var numbers: [UInt64] {
+    private var numbers: [UInt64] { Self.numbers(in: directory) }
+
+    static func numbers(in directory: URL) -> [UInt64] {
         let names = (try? FileManager.default.contentsOfDirectory(atPath: directory.path)) ?? []
         return names.compactMap { $0.hasPrefix("v") ? UInt64($0.dropFirst()) : nil }.sorted()
     }

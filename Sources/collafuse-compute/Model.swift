@@ -1,5 +1,4 @@
 import ArgumentParser
-import Chain
 import Diffusion
 import Foundation
 import Torch
@@ -7,54 +6,69 @@ import Torch
 /// `collafuse model`
 struct Model: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Look at models.", subcommands: [Info.self])
+        abstract: "Look at models, run them, and move them in and out of a registry.",
+        discussion: """
+            A model is a folder in diffusers' layout: config.json, diffusion_pytorch_model.safetensors (or its shards), and \
+            scheduler_config.json. Checkpoints from elsewhere run here, and models trained here open in Python:
 
-    /// `collafuse model info`
-    struct Info: ParsableCommand {
-        static let configuration = CommandConfiguration(
-            abstract: "Say what a model's folder holds: network, schedule, what it was trained for.",
-            discussion: """
-                Takes any folder in diffusers' layout with a UNet2DModel: a backbone from a registry, a head from a client's home, or a \
-                checkpoint from elsewhere. Everything is read and checked; what does not fit is named.
+              UNet2DModel.from_pretrained("exported")
+            """,
+        subcommands: [ModelInfo.self, ModelRun.self, ModelImport.self, ModelExport.self])
+}
 
-                  collafuse model info --model out/demo/models/v00000008
-                """)
+/// The folder of a model.
+struct ModelOption: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The folder with config.json and the weights, or a pipeline's with `unet/` and `scheduler/`.",
+            valueName: "dir"),
+        completion: .directory)
+    var model: String
 
-        @Option(
-            name: .long, help: ArgumentHelp("The folder with config.json and the weights.", valueName: "dir"),
-            completion: .directory)
-        var model: String
+    var url: URL { URL(filePath: model) }
+}
 
-        func run() throws {
-            let model = try ModelDirectory(contentsOf: URL(filePath: model))
-            let configuration = model.network.configuration
-            var lines = [
-                (
-                    "network",
-                    "UNet2DModel, \(model.network.parameterCount) parameters in \(model.network.parameters.count) tensors"
-                ),
-                ("channels", configuration.blockOutChannels.map(String.init).joined(separator: ", ")),
-                ("blocks", configuration.downBlocks.map(\.rawValue).joined(separator: ", ")),
-                (
-                    "images",
-                    "\(configuration.inChannels) channels, \(configuration.sampleSize.map { "\($0)" } ?? "any size")"
-                ),
-                ("classes", configuration.classEmbeddings.map { "\($0), the last for none" } ?? "none"),
-                ("schedule", "\(model.schedule.kind), T = \(model.schedule.timesteps)"),
-                ("predicts", model.prediction.rawValue),
-            ]
-            if let record = model.record {
-                lines += [
-                    ("role", record.role.rawValue), ("version", "\(record.version)"), ("run", record.run),
-                    (
-                        "trained on",
-                        "\(record.imagesSeen) images at timesteps \(record.firstTimestep)…\(record.lastTimestep)"
-                    ),
-                    ("labels seen", record.trainedLabels.map(String.init).joined(separator: ", ")),
-                ]
-                if record.role == .backbone { lines.append(("lowest cut", "\(record.lowestCut)")) }
-            }
-            for (name, value) in lines { print(name.padding(toLength: 14, withPad: " ", startingAt: 0) + value) }
+/// What weights become.
+enum WeightType: String, ExpressibleByArgument, CaseIterable {
+    case float32, bfloat16, float16, stored
+
+    /// nil: what they are in the file.
+    var dtype: DType? {
+        switch self {
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .float16: .float16
+        case .stored: nil
         }
+    }
+}
+
+/// `cpu`, `cuda` or `cuda:1`.
+struct DeviceName: ExpressibleByArgument {
+    let device: Device
+
+    static let cpu = DeviceName(.cpu)
+
+    private init(_ device: Device) { self.device = device }
+
+    init?(argument: String) {
+        switch argument.split(separator: ":", omittingEmptySubsequences: false) {
+        case ["cpu"]: device = .cpu
+        case ["cuda"]: device = .cuda(0)
+        case let parts where parts.count == 2 && parts[0] == "cuda":
+            guard let index = Int(parts[1]), (0..<256).contains(index) else { return nil }
+            device = .cuda(index)
+        default: return nil
+        }
+    }
+
+    var defaultValueDescription: String { device.description }
+
+    /// - Throws: a `ValidationError` for a device that this machine, or this libtorch, has not.
+    func check() throws {
+        guard case .cuda(let index) = device, index >= Device.cudaCount else { return }
+        throw ValidationError(
+            "There is no \(device): libtorch sees \(Device.cudaCount) CUDA devices (a CPU build sees none)")
     }
 }

@@ -29,6 +29,13 @@ struct Train: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("AdamW's step size.", valueName: "η"))
     var learningRate = 2e-3
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Timesteps weigh min(1, γ/SNR), so that the cleanest do not outweigh the others; 5 is usual. None when left out.",
+            valueName: "γ"))
+    var minSnr: Double?
+
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
 
@@ -49,7 +56,8 @@ struct Train: AsyncParsableCommand {
         let summary = try await client.trainHead(
             on: source.load(client), cut: cut,
             settings: HeadTraining(
-                images: total, batch: batch, learningRate: learningRate, threads: threads, seed: seed),
+                images: total, batch: batch, learningRate: learningRate, minSNR: minSnr, threads: threads,
+                seed: seed),
             measured: { metrics?.write("head", ["images": .integer($0.images), "loss": .number($0.loss)]) },
             progress: bar.show)
         print(summary.text)

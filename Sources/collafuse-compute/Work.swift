@@ -50,6 +50,13 @@ struct Work: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("train: AdamW's step size.", valueName: "η"))
     var learningRate = 2e-3
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "train: timesteps weigh min(1, γ/SNR), so that those near the cut do not outweigh the others. None when left out.",
+            valueName: "γ"))
+    var minSnr: Double?
+
     @Option(name: .long, help: ArgumentHelp("train: write a version after every so many images.", valueName: "n"))
     var publishEvery = 5_000
 
@@ -104,7 +111,8 @@ struct Work: AsyncParsableCommand {
                 run: node.run, registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
                 checkpoints: CheckpointSettings(passes: checkpointEvery, seconds: checkpointSeconds), threads: threads,
                 training: TrainingSettings(
-                    images: images, batch: batch, learningRate: learningRate, publishEvery: publishEvery, seed: seed)),
+                    images: images, batch: batch, learningRate: learningRate, minSNR: minSnr,
+                    publishEvery: publishEvery, seed: seed)),
             metrics: try node.metricsLog(), logger: logger, progress: Supervision.isOn ? progressLine : nil)
         try await ServiceGroup(
             services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger

@@ -2,6 +2,26 @@ import Chain
 import Testing
 
 struct ScheduleTests {
+    /// √β in equal steps, as Stable Diffusion has it; by hand.
+    @Test func theScaledLinearScheduleIsItsFormula() throws {
+        let schedule = try Schedule(.scaledLinear(start: 0.00085, end: 0.012), timesteps: 1000)
+        var bar = 1.0
+        for t in 1...1000 {
+            let root = 0.00085.squareRoot() + (0.012.squareRoot() - 0.00085.squareRoot()) * Double(t - 1) / 999
+            bar *= 1 - root * root
+            #expect(abs(schedule.alphaBar(t) / bar - 1) < 1e-12)
+        }
+        // What diffusers' table of float32 ends in.
+        #expect(abs(bar / 0.0046599 - 1) < 1e-3)
+    }
+
+    @Test(arguments: [-0.1, 1.1, .nan, .infinity])
+    func offsetNoiseHasBounds(offset: Double) {
+        #expect { try Schedule(.cosine(), timesteps: 100, offsetNoise: offset) } throws: {
+            ($0 as? ChainError)?.code == .badSchedule
+        }
+    }
+
     @Test(arguments: [("linear", Schedule.Kind.linear()), ("cosine", .cosine()), ("sigmoid", .sigmoid())])
     func agreesWithDiffusersAndThePapers(name: String, kind: Schedule.Kind) throws {
         let golden = try Golden.load()

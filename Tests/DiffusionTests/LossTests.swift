@@ -103,6 +103,83 @@ struct LossTests {
         for (a, b) in zip(losses[0], losses[1]) { #expect(abs(a.loss - b.loss) < 1e-4) }
     }
 
+    /// docs/maths.md (3.6), by hand: rows weigh min(1, γ/SNR(t)) in what is minimised, and 1 in what is reported.
+    @Test func minSNRWeighsRows() throws {
+        let denoiser = try Denoiser(
+            GaussianNetwork(schedule: schedule, mean: 0.2, variance: 0.5), on: schedule, labels: 0)
+        let x = normals(1, [3, 1, 1, 2]), u = normals(2, [3, 1, 1, 2])
+        let cuts = [20, 200, 500], timesteps = [40, 300, 900]
+        let plain = backboneLoss(denoiser, masked: x, cuts: cuts, timesteps: timesteps, labels: [0, 0, 0], noise: u)
+        let weighted = backboneLoss(
+            denoiser, masked: x, cuts: cuts, timesteps: timesteps, labels: [0, 0, 0], noise: u,
+            options: LossOptions(minSNR: 5))
+        let weights = timesteps.map { t in
+            let bar = schedule.alphaBar(t)
+            return min(bar / (1 - bar), 5) / (bar / (1 - bar))
+        }
+        #expect(weights[0] < 0.1 && weights[2] == 1)
+        #expect(weighted.rows == plain.rows)
+        let expected = zip(weights, plain.rows).reduce(0) { $0 + $1.0 * $1.1.loss } / 3
+        #expect(abs(weighted.objective.item - expected) < 1e-5)
+    }
+
+    /// With offset noise in mask, training and network the report is still the ordinary loss: docs/maths.md (2.5) and (3.4). In the
+    /// directions of a channel's mean the noise's variance is 1 + o²·pixels, in all others 1.
+    @Test func offsetNoiseKeepsTheIdentity() throws {
+        let o = 0.5, count = 20_000, pixels = 4, cut = 300, timestep = 600
+        let schedule = try Schedule(.cosine(), timesteps: 1000, offsetNoise: o)
+        let variance = 0.3
+        struct Optimal: DenoisingNetwork {
+            let schedule: Schedule
+            let variance: Double
+            let meanPower: Double
+            var classEmbeddings: Int? { nil }
+            func name(_ parameters: inout ParameterNames) {}
+            func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?) -> Tensor {
+                // E[ε | x_t] = √(1−ᾱ)·Σ·(ᾱ·s²·I + (1−ᾱ)·Σ)⁻¹·x_t: one gain for the mean of a channel and one for the rest.
+                let bar = schedule.alphaBar(timesteps.integers[0] + 1)
+                func gain(_ power: Double) -> Double {
+                    (1 - bar).squareRoot() * power / (bar * variance + (1 - bar) * power)
+                }
+                let mean = x.mean(2, 3, keep: true)
+                return (x - mean) * gain(1) + mean * gain(meanPower)
+            }
+        }
+        let meanPower = 1 + o * o * Double(pixels)
+        let denoiser = try Denoiser(
+            Optimal(schedule: schedule, variance: variance, meanPower: meanPower), on: schedule, labels: 0)
+        // Both noises made here, by hand.
+        func coloured(_ seed: UInt64) -> Tensor {
+            normals(seed, [count, 1, 2, 2]) + normals(seed + 1, [count, 1, 1, 1]) * o
+        }
+        let barCut = schedule.alphaBar(cut)
+        let masked =
+            normals(20, [count, 1, 2, 2]) * (variance * barCut).squareRoot() + coloured(21) * (1 - barCut).squareRoot()
+        let loss = backboneLoss(
+            denoiser, masked: masked, cuts: Array(repeating: cut, count: count),
+            timesteps: Array(repeating: timestep, count: count), labels: Array(repeating: 0, count: count),
+            noise: coloured(23))
+        var report = LossReport(timesteps: 1000, buckets: 1)
+        report.add(loss.rows)
+        // The ordinary loss of the optimum, mean over values: 3 directions of power 1 and one of meanPower.
+        let bar = schedule.alphaBar(timestep)
+        func ordinary(_ power: Double) -> Double { power * bar * variance / (bar * variance + (1 - bar) * power) }
+        let expected = (3 * ordinary(1) + ordinary(meanPower)) / 4
+        let lambda = ForwardStep(from: cut, to: timestep, on: schedule).addedShare
+        let bucket = report.buckets[0]
+        #expect(abs(try #require(bucket.floor) - (1 - lambda) * (1 + o * o)) < 1e-9)
+        #expect(abs(try #require(bucket.loss) - (lambda * expected + (1 - lambda) * (1 + o * o))) < 0.03)
+        #expect(abs(try #require(bucket.excess) - expected) < 0.03)
+        // White noise at the server alone breaks it.
+        let wrong = backboneLoss(
+            denoiser, masked: masked, cuts: Array(repeating: cut, count: count),
+            timesteps: Array(repeating: timestep, count: count), labels: Array(repeating: 0, count: count),
+            noise: normals(25, [count, 1, 2, 2]))
+        var broken = LossReport(timesteps: 1000, buckets: 1)
+        broken.add(wrong.rows)
+        #expect(abs(try #require(broken.buckets[0].excess) - expected) > 0.03)
+    }
+
     @Test func everyTenthLabelIsForgotten() {
         var generator = CounterRandom(seed: 1).sequence(purpose: .evaluation)
         let dropped = dropLabels(Array(repeating: 3, count: 10_000), to: 10, using: &generator)

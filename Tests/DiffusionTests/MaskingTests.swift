@@ -69,6 +69,26 @@ struct MaskingTests {
         #expect(abs(correlation - expected) < 0.05)
     }
 
+    /// Offset noise is part of the mask: a channel's mean has 1 + o²·pixels times the variance, each value 1 + o², and channels differ.
+    @Test func offsetNoiseIsInTheMask() throws {
+        let o = 0.4, count = 4_000
+        let schedule = try Schedule(.cosine(), timesteps: 1000, offsetNoise: o)
+        let cut = try Cut(600, on: schedule), share = schedule.noiseShare(600)
+        let images = try PrivateImages([Float](repeating: 0, count: count * 8), shape: [count, 2, 2, 2])
+        let noise = try mask(seed: 8, images: count, imageShape: [2, 2, 2], on: schedule)
+        let masked = mask(images, at: cut, on: schedule, with: noise).x
+        let tolerance = 5 * (2 / Double(count)).squareRoot()
+        #expect(abs(masked.variance().item / share / (1 + o * o) - 1) < tolerance)
+        let means = masked.mean(2, 3)
+        #expect(abs(means.variance().item * 4 / share / (1 + 4 * o * o) - 1) < tolerance)
+        #expect(abs((means.selected(1, 0) * means.selected(1, 1)).mean().item) < 0.03)
+        // The same values first: a run without offset noise masks as it always did.
+        let plain = try Schedule(.cosine(), timesteps: 1000)
+        #expect(
+            MaskingNoise.byteCount(imageShape: [2, 2, 2], on: schedule)
+                > MaskingNoise.byteCount(imageShape: [2, 2, 2], on: plain))
+    }
+
     @Test func refusesWhatIsNoImage() throws {
         for (values, shape) in [
             ([Float.nan], [1, 1, 1, 1]), ([1.5], [1, 1, 1, 1]), ([-.infinity], [1, 1, 1, 1]), ([0, 0], [1, 1, 1, 1]),
@@ -86,7 +106,7 @@ struct MaskingTests {
             }
         }
         let empty = UnsafeRawBufferPointer(start: nil, count: 0)
-        #expect { try MaskingNoise(streams: [empty], imageShape: [1, 1, 1]) } throws: {
+        #expect { try MaskingNoise(streams: [empty], imageShape: [1, 1, 1], on: schedule) } throws: {
             ($0 as? DiffusionError)?.code == .badImages
         }
     }

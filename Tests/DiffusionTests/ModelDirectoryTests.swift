@@ -35,7 +35,7 @@ struct ModelDirectoryTests {
     @Test(arguments: [
         (Schedule.Kind.cosine(), Prediction.epsilon), (.cosine(offset: 0.02), .v),
         (.linear(start: 1e-4, end: 0.03), .sample),
-        (.sigmoid(start: -3, end: 3, tau: 0.9), .epsilon),
+        (.sigmoid(start: -3, end: 3, tau: 0.9), .epsilon), (.scaledLinear(), .epsilon),
     ])
     func comesBackAsItWas(kind: Schedule.Kind, prediction: Prediction) throws {
         let folder = scratch()
@@ -121,7 +121,9 @@ struct ModelDirectoryTests {
     }
 
     @Test(arguments: [
-        ("beta_schedule", "\"scaled_linear\""), ("prediction_type", "\"flow\""), ("num_train_timesteps", "1"),
+        ("beta_schedule", "\"laplace\""), ("_class_name", "\"FlowMatchEulerDiscreteScheduler\""),
+        ("timestep_spacing", "\"karras\""), ("_collafuse_offset_noise", "-1"), ("prediction_type", "\"flow\""),
+        ("num_train_timesteps", "1"),
         ("rescale_betas_zero_snr", "true"), ("trained_betas", "[0.1, 0.2]"),
     ])
     func schedulersThatAreNotKnownAreRefused(key: String, value: String) throws {
@@ -131,5 +133,36 @@ struct ModelDirectoryTests {
         object[key] = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
         let spoilt = String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
         #expect { try SchedulerConfiguration(json: spoilt) } throws: { ($0 as? DiffusionError)?.code == .badConfig }
+    }
+
+    /// Whatever steps along it, the chain is the same; how its maker stepped is told by diffusers' defaults.
+    @Test func schedulersOfOtherFamilies() throws {
+        func read(_ json: String) throws -> SchedulerConfiguration { try SchedulerConfiguration(json: json) }
+        let ddim = try read(
+            #"{"_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "clip_sample": false, "steps_offset": 1}"#)
+        #expect(ddim.schedule == (try Schedule(.linear(), timesteps: 1000)))
+        #expect(ddim.sampling.family == .ddim && ddim.sampling.spacing == .leading)
+        #expect(ddim.sampling.clip == nil && ddim.sampling.stepsOffset == 1)
+        let solver = try read(
+            #"{"_class_name": "DPMSolverMultistepScheduler", "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "thresholding": true, "prediction_type": "v_prediction"}"#
+        )
+        #expect(solver.schedule == (try Schedule(.scaledLinear(), timesteps: 1000)) && solver.prediction == .v)
+        #expect(solver.sampling.spacing == .linspace && solver.sampling.clip == nil)
+        #expect(solver.sampling.thresholding == .init(quantile: 0.995, maximum: 1))
+        let heun = try read(#"{"_class_name": "HeunDiscreteScheduler", "num_train_timesteps": 1000}"#)
+        #expect(heun.schedule == (try Schedule(.linear(start: 0.00085, end: 0.012), timesteps: 1000)))
+        let ddpm = try read(#"{"num_train_timesteps": 1000, "variance_type": "fixed_large", "clip_sample_range": 2}"#)
+        #expect(ddpm.sampling.family == .ddpm && ddpm.sampling.variance == "fixed_large" && ddpm.sampling.clip == 2)
+    }
+
+    @Test func offsetNoiseIsPartOfTheModel() throws {
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let plain = try model()
+        try ModelDirectory(
+            network: plain.network, schedule: Schedule(.cosine(), timesteps: 1000, offsetNoise: 0.1),
+            prediction: .epsilon, record: nil
+        ).write(to: folder)
+        #expect(try ModelDirectory(contentsOf: folder).schedule.offsetNoise == 0.1)
     }
 }

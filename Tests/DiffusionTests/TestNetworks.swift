@@ -88,14 +88,15 @@ func goldens(_ folder: String) -> URL {
 }
 
 /// A key stream for masks: any well-mixed bytes will do in a test.
-func mask(seed: UInt64, images: Int, imageShape: [Int]) throws -> MaskingNoise {
-    let count = MaskingNoise.byteCount(values: imageShape.reduce(1, *))
+func mask(seed: UInt64, images: Int, imageShape: [Int], on schedule: Schedule? = nil) throws -> MaskingNoise {
+    let schedule = try schedule ?? Schedule(.cosine(), timesteps: 1000)
+    let count = MaskingNoise.byteCount(imageShape: imageShape, on: schedule)
     var streams: [[UInt8]] = []
     for image in 0..<images {
         var words = CounterRandom(seed: seed).sequence(sample: UInt32(image), purpose: .evaluation)
         streams.append((0..<count).map { _ in UInt8.random(in: .min ... .max, using: &words) })
     }
-    return try withBuffers(streams[...], []) { try MaskingNoise(streams: $0, imageShape: imageShape) }
+    return try withBuffers(streams[...], []) { try MaskingNoise(streams: $0, imageShape: imageShape, on: schedule) }
 }
 
 private func withBuffers<Result>(

@@ -97,6 +97,30 @@ struct TrainerTests {
         #expect(parameters[0].floats == other)
     }
 
+    @Test func minSNRMustChangeSomething() throws {
+        var options = TrainerOptions()
+        try options.check(on: schedule, above: 0)
+        options.minSNR = 5
+        try options.check(on: schedule, above: 0)
+        for (value, origin) in [(5, 500), (0, 0), (-1, 0), (Double.nan, 0), (.infinity, 0)] {
+            options.minSNR = value
+            #expect { try options.check(on: schedule, above: origin) } throws: {
+                ($0 as? DiffusionError)?.code == .badConfig
+            }
+        }
+    }
+
+    @Test func whatTrainingDoesNotDoIsRefused() throws {
+        var configuration = UNetConfiguration()
+        try configuration.checkTrainable()
+        configuration.dropout = 0.1
+        #expect { try configuration.checkTrainable() } throws: {
+            ($0 as? DiffusionError)?.message.contains("'dropout'") == true
+        }
+        let text = try UNet(contentsOf: goldens("unet-text")).configuration
+        #expect { try text.checkTrainable() } throws: { ($0 as? DiffusionError)?.code == .badConfig }
+    }
+
     @Test func aStateOfSomethingElseIsRefused() throws {
         var trainer = try trainer()
         #expect { try trainer.load(network(1).state()) } throws: { ($0 as? DiffusionError)?.code == .badModel }

@@ -166,6 +166,22 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
         }
     }
 
+    /// What masks and networks are made with is signed with the run; how the loss is weighed is each trainer's own.
+    @Test func trainingOptions() throws {
+        let topology = try Topology(
+            yaml: yaml, file: "t.yaml",
+            overrides: [
+                "run.offset_noise=0.1", "run.schedule=scaled_linear", "run.backbone.self_conditioning=true",
+                "workers.trainer.min_snr=5", "clients.a.head.min_snr=2.5",
+            ])
+        let run = try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5)
+        #expect(run.schedule == (try Schedule(.scaledLinear(), timesteps: 100, offsetNoise: 0.1)))
+        let configuration = try UNetConfiguration(json: run.backboneConfig)
+        #expect(configuration.isSelfConditioned && configuration.inChannels == 6 && configuration.outChannels == 3)
+        try configuration.check(channels: 3, height: 32, width: 16)
+        #expect(topology.workers[0].training?.minSNR == 5 && topology.clients[0].head.minSNR == 2.5)
+    }
+
     @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() async throws {
         try await withFolder { url in
             do {

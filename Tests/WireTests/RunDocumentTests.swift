@@ -3,20 +3,31 @@ import Testing
 import Wire
 
 struct RunDocumentTests {
-    private func descriptor(_ kind: Schedule.Kind = .cosine(), cuts: [Int] = [200, 500]) throws -> RunDescriptor {
+    private func descriptor(
+        _ kind: Schedule.Kind = .cosine(), cuts: [Int] = [200, 500], offsetNoise: Double = 0
+    ) throws -> RunDescriptor {
         try RunDescriptor(
-            name: "digits", schedule: Schedule(kind, timesteps: 1000),
+            name: "digits", schedule: Schedule(kind, timesteps: 1000, offsetNoise: offsetNoise),
             image: RunDescriptor.ImageShape(channels: 1, height: 8, width: 8), labels: (0..<10).map(String.init),
             backboneConfig: "{}", allowedCuts: cuts, nonce: Array(0..<16), created: 1_700_000_000_000)
     }
 
-    @Test(arguments: [Schedule.Kind.cosine(), .linear(start: 1e-3, end: 0.03), .sigmoid(start: -2, end: 4, tau: 0.7)])
+    @Test(arguments: [
+        Schedule.Kind.cosine(), .linear(start: 1e-3, end: 0.03), .sigmoid(start: -2, end: 4, tau: 0.7), .scaledLinear(),
+    ])
     func survivesTheWire(kind: Schedule.Kind) throws {
         let document = RunDocument(try descriptor(kind))
         let read = try RunDocument(bytes: document.bytes)
         #expect(read == document)
         #expect(read.descriptor.nullLabel == 10)
         #expect(read.descriptor.schedule.snr(500) == document.descriptor.schedule.snr(500))
+    }
+
+    /// Masks are made with it, so every party must know of it; a run without is what it was before there was any.
+    @Test func offsetNoiseIsPartOfTheRun() throws {
+        let shifted = try descriptor(offsetNoise: 0.1)
+        #expect(try RunDocument(bytes: RunDocument(shifted).bytes).descriptor == shifted)
+        #expect(RunDocument(shifted).bytes.count > RunDocument(try descriptor()).bytes.count)
     }
 
     /// The run id hashes what was signed, not what another encoder would make of it.

@@ -95,6 +95,86 @@ struct ModelRegistryTests {
         #expect(throws: WorkerError.self) { try registry().load(version, run: linear) }
     }
 
+    /// A checkpoint of this run's shape, as from elsewhere.
+    private func checkpoint(
+        _ change: (inout UNetConfiguration) -> Void = { _ in }, schedule: Schedule? = nil, record: ModelRecord? = nil,
+        prediction: Prediction = .epsilon
+    ) throws -> URL {
+        var configuration = Scene.configuration(), source = ParameterSource(seed: 5)
+        change(&configuration)
+        let made = folder.appending(path: "elsewhere-\(UUID())")
+        try ModelDirectory(
+            network: UNet(configuration, &source), schedule: schedule ?? run.schedule, prediction: prediction,
+            record: record
+        ).write(to: made)
+        return made
+    }
+
+    @Test func aCheckpointFromElsewhereIsTaken() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        _ = try publish(1, to: registry())
+        let made = try checkpoint(prediction: .v)
+        let version = try registry().take(made, for: run)
+        #expect(version.number == 2 && version.lowestCut == 0)
+        #expect(try registry().newest == version)
+        let loaded = try registry().load(version, run: run)
+        #expect(loaded.prediction == .v && loaded.knowsNone)
+        #expect(try registry().take(made, for: run, lowestCut: 30).lowestCut == 30)
+        // Out of the registry it is the same model, of any type; it can come back, with what is known of it.
+        let out = folder.appending(path: "out"), half = folder.appending(path: "half")
+        #expect(try ModelRegistry.give(1, from: folder, to: out) == 1)
+        #expect(
+            try Data(contentsOf: out.appending(path: ModelDirectory.weightsFile))
+                == Data(contentsOf: folder.appending(path: "v00000001/\(ModelDirectory.weightsFile)")))
+        #expect(try ModelRegistry.give(from: folder, to: half, dtype: .bfloat16) == 3)
+        #expect(try UNet(contentsOf: half, dtype: nil).dtype == .bfloat16)
+        let back = try registry().take(out, for: run)
+        #expect(back.number == 4 && back.imagesSeen == 100 && back.lowestCut == 20)
+        #expect(try ModelRecord(contentsOf: folder.appending(path: "v00000004")).trainedLabels == [0])
+        // A folder that is there is not written over.
+        #expect(throws: DiffusionError.self) { try ModelRegistry.give(1, from: folder, to: out) }
+    }
+
+    @Test func aCheckpointThatDoesNotFitIsRefusedByName() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let head = ModelRecord(
+            role: .head, version: 1, imagesSeen: 1, timesteps: 1...50, labels: 2, trainedLabels: [0])
+        let cases: [(URL, String)] = [
+            (try checkpoint { $0.inChannels = 3 }, "'in_channels'"),
+            (try checkpoint { $0.outChannels = 2 }, "'out_channels'"),
+            (try checkpoint { $0.sampleSize = [8, 8] }, "'sample_size'"),
+            (try checkpoint { $0.classEmbeddings = 9 }, "class embeddings"),
+            (try checkpoint { $0.timeEmbeddingType = .fourier }, "'time_embedding_type'"),
+            (try checkpoint(schedule: Schedule(.linear(), timesteps: 100)), "'beta_schedule'"),
+            (try checkpoint(schedule: Schedule(.cosine(), timesteps: 100, offsetNoise: 0.1)), "offset noise"),
+            (try checkpoint(record: head), "head"),
+            (folder.appending(path: "nothing"), "nothing"),
+        ]
+        for (made, name) in cases {
+            #expect("\(name)") { try registry().take(made, for: run) } throws: { "\($0)".contains(name) }
+        }
+        let sound = try checkpoint()
+        for lowest in [-1, 100] {
+            #expect(throws: WorkerError.self) { try registry().take(sound, for: run, lowestCut: lowest) }
+        }
+        #expect(try registry().newest == nil)
+        for version in [nil, 7] as [UInt64?] {
+            #expect { try ModelRegistry.give(version, from: folder, to: folder.appending(path: "x")) } throws: {
+                ($0 as? WorkerError)?.code == .badRegistry
+            }
+        }
+    }
+
+    /// A folder that claims to be a version of the run, and is of another shape.
+    @Test func aVersionOfAnotherShapeIsRefused() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let version = try publish(1, to: registry())
+        let larger = try RunDescriptor(
+            name: "tiny", schedule: run.schedule, image: .init(channels: 1, height: 8, width: 8), labels: run.labels,
+            backboneConfig: run.backboneConfig, nonce: run.nonce, created: 1)
+        #expect { try registry().load(version, run: larger) } throws: { "\($0)".contains("'sample_size'") }
+    }
+
     @Test func partialAndMisnamedFoldersAreIgnored() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let version = try publish(1, to: registry())

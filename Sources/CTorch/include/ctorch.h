@@ -117,6 +117,7 @@ ct_status ct_tanh(ct_tensor a, ct_tensor *out);
 ct_status ct_sigmoid(ct_tensor a, ct_tensor *out);
 ct_status ct_silu(ct_tensor a, ct_tensor *out);
 ct_status ct_relu(ct_tensor a, ct_tensor *out);
+ct_status ct_mish(ct_tensor a, ct_tensor *out);
 ct_status ct_gelu(ct_tensor a, bool tanh_approximation, ct_tensor *out);
 ct_status ct_round(ct_tensor a, ct_tensor *out);
 ct_status ct_clamp(ct_tensor a, double low, double high, ct_tensor *out);

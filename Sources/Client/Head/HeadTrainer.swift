@@ -25,9 +25,12 @@ struct HeadTrainer {
         self.settings = settings
         let configuration = try UNetConfiguration(json: run.backboneConfig)
         try configuration.check(channels: run.image.channels, height: run.image.height, width: run.image.width)
+        try configuration.checkTrainable()
         var options = TrainerOptions()
         options.batch = settings.batch
         options.learningRate = settings.learningRate
+        options.minSNR = settings.minSNR
+        try options.check(on: run.schedule, above: 0)
         var source = ParameterSource(seed: settings.seed), zeros = ParameterSource.zeros()
         trainer = Trainer(
             try Denoiser(UNet(configuration, &source), on: run.schedule, labels: run.labels.count),

@@ -6,15 +6,21 @@ public struct HeadTraining: Sendable {
     public var batch: Int
     /// AdamW's step size.
     public var learningRate: Double
+    /// γ of min-SNR weighting, 5 usually; nil: every timestep weighs the same.
+    public var minSNR: Double?
     /// Threads that one tensor operation may use.
     public var threads: Int
     /// Of the first parameters and of training; it has nothing to do with masks.
     public var seed: UInt64
 
-    public init(images: Int, batch: Int = 64, learningRate: Double = 2e-3, threads: Int = 1, seed: UInt64 = 0) {
+    public init(
+        images: Int, batch: Int = 64, learningRate: Double = 2e-3, minSNR: Double? = nil, threads: Int = 1,
+        seed: UInt64 = 0
+    ) {
         self.images = images
         self.batch = batch
         self.learningRate = learningRate
+        self.minSNR = minSNR
         self.threads = threads
         self.seed = seed
     }

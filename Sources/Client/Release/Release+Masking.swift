@@ -75,7 +75,8 @@ extension Release {
 
     /// ε for each image, from a key stream of its own.
     private func noise(for records: [ReleaseRecord], shape: [Int]) throws(ClientError) -> MaskingNoise {
-        let length = MaskingNoise.byteCount(values: shape.reduce(1, *))
+        let schedule = run.descriptor.schedule
+        let length = MaskingNoise.byteCount(imageShape: shape, on: schedule)
         do {
             var streams: [UInt8] = []
             streams.reserveCapacity(records.count * length)
@@ -85,7 +86,7 @@ extension Release {
                     streams: records.indices.map {
                         UnsafeRawBufferPointer(rebasing: bytes[$0 * length..<($0 + 1) * length])
                     },
-                    imageShape: shape)
+                    imageShape: shape, on: schedule)
             }
         } catch {
             throw ClientError(.badImages, "\(error)")

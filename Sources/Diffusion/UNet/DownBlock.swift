@@ -1,43 +1,45 @@
 internal import Torch
 
-/// One resolution on the way down: residual blocks, each followed by attention where the block has it, then half the size.
+/// One resolution on the way down: residual blocks, each followed by attention or a transformer where the block has it, then half the size.
 ///
 /// x [N, inputs, H, W] → what each layer put out, the last of them at half the size unless this is the last block.
 struct DownBlock: Module {
     private let resnets: [ResnetBlock]
-    private let attentions: [AttentionBlock]
+    private let mixers: [Mixer]
     private let downsampler: Resampler?
 
+    /// - Parameter level: the resolution, 0 the highest.
     init(
-        _ kind: UNetConfiguration.DownBlock, _ inputs: Int, _ outputs: Int, isLast: Bool,
-        _ configuration: UNetConfiguration,
-        _ source: inout ParameterSource
+        _ kind: UNetConfiguration.DownBlock, _ inputs: Int, _ outputs: Int, level: Int,
+        _ configuration: UNetConfiguration, _ source: inout ParameterSource
     ) {
         var resnets: [ResnetBlock] = []
-        var attentions: [AttentionBlock] = []
+        var mixers: [Mixer] = []
         for layer in 0..<configuration.layersPerBlock {
             resnets.append(ResnetBlock(layer == 0 ? inputs : outputs, outputs, configuration, &source))
-            if kind == .attention {
-                attentions.append(AttentionBlock(outputs, configuration, groups: configuration.normGroups, &source))
-            }
+            let mixer = Mixer(
+                outputs, level: level, attends: kind == .attention, reads: kind == .crossAttention, configuration,
+                &source)
+            if let mixer { mixers.append(mixer) }
         }
         self.resnets = resnets
-        self.attentions = attentions
+        self.mixers = mixers
         let sampling: UNetConfiguration.Resampling =
             switch kind {
-            case .plain: .conv
+            case .plain, .crossAttention: .conv
             case .attention: configuration.downsampleType
             case .resnet: .resnet
             }
-        downsampler = isLast ? nil : .down(outputs, sampling, configuration, &source)
+        downsampler =
+            level == configuration.blockOutChannels.count - 1 ? nil : .down(outputs, sampling, configuration, &source)
     }
 
-    func callAsFunction(_ x: Tensor, _ time: Tensor) -> [Tensor] {
+    func callAsFunction(_ x: Tensor, _ time: Tensor, _ text: Tensor?) -> [Tensor] {
         var outputs: [Tensor] = []
         var h = x
         for (layer, resnet) in resnets.enumerated() {
             h = resnet(h, time)
-            if !attentions.isEmpty { h = attentions[layer](h) }
+            if !mixers.isEmpty { h = mixers[layer](h, text) }
             outputs.append(h)
         }
         if let downsampler { outputs.append(downsampler(h, time)) }
@@ -45,7 +47,7 @@ struct DownBlock: Module {
     }
 
     func name(_ parameters: inout ParameterNames) {
-        parameters.add("attentions", attentions)
+        parameters.add("attentions", mixers)
         parameters.add("resnets", resnets)
         parameters.add("downsamplers", downsampler.map { [$0] } ?? [])
     }

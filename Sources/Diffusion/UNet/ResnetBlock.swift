@@ -1,7 +1,7 @@
 internal import Torch
 
-/// h = conv₁(resample(silu(norm₁(x)))), then h ← norm₂(h + W·silu(e)) or norm₂(h)·(1 + a) + b with [a, b] = W·silu(e),
-/// y = (shortcut(resample(x)) + conv₂(silu(h)))/scale
+/// h = conv₁(resample(act(norm₁(x)))), then h ← norm₂(h + W·act(e)) or norm₂(h)·(1 + a) + b with [a, b] = W·act(e),
+/// y = (shortcut(resample(x)) + conv₂(act(h)))/scale
 ///
 /// x [N, inputs, H, W], e [N, time] → [N, outputs, H', W'], where H' = H, H/2 or 2·H.
 struct ResnetBlock: Module {
@@ -13,6 +13,7 @@ struct ResnetBlock: Module {
     private let norm2: GroupNorm
     private let conv2: Conv2d
     private let shortcut: Conv2d?
+    private let activation: Activation
     private let entry: UNetConfiguration.TimeEntry
     private let resample: Resample
     private let scale: Double
@@ -30,14 +31,15 @@ struct ResnetBlock: Module {
         norm2 = GroupNorm(groups: groups, outputs, epsilon: epsilon, &source)
         conv2 = Conv2d(outputs, outputs, kernel: 3, padding: 1, &source)
         shortcut = inputs == outputs ? nil : Conv2d(inputs, outputs, kernel: 1, &source)
+        activation = configuration.activation
         entry = configuration.timeEntry
         self.resample = resample
         self.scale = scale
     }
 
-    /// - Parameter time: silu(e), which all blocks share.
+    /// - Parameter time: act(e), which all blocks share.
     func callAsFunction(_ x: Tensor, _ time: Tensor) -> Tensor {
-        var h = conv1(resampled(norm1(x).silu()))
+        var h = conv1(resampled(activation(norm1(x))))
         let shift = timeProjection(time).unsqueezed(-1).unsqueezed(-1)
         switch entry {
         case .add:
@@ -46,7 +48,7 @@ struct ResnetBlock: Module {
             let parts = shift.chunked(2, 1)
             h = norm2(h) * (parts[0] + 1) + parts[1]
         }
-        h = conv2(h.silu())
+        h = conv2(activation(h))
         let straight = resampled(x)
         let sum = (shortcut.map { $0(straight) } ?? straight) + h
         return scale == 1 ? sum : sum / scale

@@ -1,4 +1,5 @@
 internal import Chain
+internal import Diffusion
 package import Foundation
 internal import Images
 internal import Launch
@@ -30,10 +31,11 @@ package struct RunReport {
         let kind: Schedule.Kind =
             switch plan.schedule {
             case "linear": .linear()
+            case "scaled_linear": .scaledLinear()
             case "sigmoid": .sigmoid()
             default: .cosine()
             }
-        schedule = try Schedule(kind, timesteps: plan.timesteps)
+        schedule = try Schedule(kind, timesteps: plan.timesteps, offsetNoise: plan.offsetNoise)
         images = try RunImages(plan)
     }
 
@@ -135,10 +137,10 @@ package struct RunReport {
         }
         for cut in plan.attackCuts where !rows.contains(where: { $0.cut == cut && $0.masks == 1 }) {
             let signal = schedule.alphaBar(cut)
-            let noise = CounterRandom(seed: Self.seed).normals(
-                images.training.images.count, timestep: UInt32(cut), purpose: .evaluation)
+            let noise = CounterRandom(seed: Self.seed).noise(
+                like: images.training.images, on: schedule, timestep: UInt32(cut), purpose: .evaluation)
             let masked = images.training.mapImages {
-                $0 * signal.squareRoot() + Tensor(noise, shape: $0.shape) * (1 - signal).squareRoot()
+                $0 * signal.squareRoot() + noise * (1 - signal).squareRoot()
             }
             rows.append(
                 try attack(

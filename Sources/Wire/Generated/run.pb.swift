@@ -33,6 +33,7 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
   case linear // = 1
   case cosine // = 2
   case sigmoid // = 3
+  case scaledLinear // = 4
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -45,6 +46,7 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 1: self = .linear
     case 2: self = .cosine
     case 3: self = .sigmoid
+    case 4: self = .scaledLinear
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -55,6 +57,7 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .linear: return 1
     case .cosine: return 2
     case .sigmoid: return 3
+    case .scaledLinear: return 4
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -65,6 +68,7 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
     .linear,
     .cosine,
     .sigmoid,
+    .scaledLinear,
   ]
 
 }
@@ -126,12 +130,15 @@ package nonisolated struct WireSchedule: Sendable {
   /// T
   package var timesteps: UInt32 = 0
 
-  /// Linear: β_1 and β_T. Sigmoid: start and end of the argument, and τ. Cosine: the offset s in `start`.
+  /// Linear and scaled linear: β_1 and β_T. Sigmoid: start and end of the argument, and τ. Cosine: the offset s in `start`.
   package var start: Double = 0
 
   package var end: Double = 0
 
   package var tau: Double = 0
+
+  /// o: the chain's noise is ε + o·n, with one n ~ N(0, 1) for each channel of an image; 0: none
+  package var offsetNoise: Double = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -159,7 +166,7 @@ package nonisolated struct WireImageShape: Sendable {
 fileprivate nonisolated let _protobuf_package = "collafuse.v1"
 
 nonisolated extension WireScheduleKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SCHEDULE_KIND_UNSPECIFIED\0\u{1}SCHEDULE_KIND_LINEAR\0\u{1}SCHEDULE_KIND_COSINE\0\u{1}SCHEDULE_KIND_SIGMOID\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SCHEDULE_KIND_UNSPECIFIED\0\u{1}SCHEDULE_KIND_LINEAR\0\u{1}SCHEDULE_KIND_COSINE\0\u{1}SCHEDULE_KIND_SIGMOID\0\u{1}SCHEDULE_KIND_SCALED_LINEAR\0")
 }
 
 nonisolated extension WireRunDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
@@ -233,7 +240,7 @@ nonisolated extension WireRunDescriptor: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Schedule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}timesteps\0\u{1}start\0\u{1}end\0\u{1}tau\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}timesteps\0\u{1}start\0\u{1}end\0\u{1}tau\0\u{3}offset_noise\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -246,6 +253,7 @@ nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 3: try { try decoder.decodeSingularDoubleField(value: &self.start) }()
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.end) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.tau) }()
+      case 6: try { try decoder.decodeSingularDoubleField(value: &self.offsetNoise) }()
       default: break
       }
     }
@@ -267,6 +275,9 @@ nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.tau.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.tau, fieldNumber: 5)
     }
+    if self.offsetNoise.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.offsetNoise, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -276,6 +287,7 @@ nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.start != rhs.start {return false}
     if lhs.end != rhs.end {return false}
     if lhs.tau != rhs.tau {return false}
+    if lhs.offsetNoise != rhs.offsetNoise {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

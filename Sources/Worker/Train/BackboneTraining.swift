@@ -32,10 +32,13 @@ struct BackboneTraining {
         checkpoint = state.appending(path: "training.safetensors")
         let configuration = try UNetConfiguration(json: run.backboneConfig)
         try configuration.check(channels: run.image.channels, height: run.image.height, width: run.image.width)
+        try configuration.checkTrainable()
         var source = ParameterSource(seed: settings.seed)
         var options = TrainerOptions()
         options.batch = settings.batch
         options.learningRate = settings.learningRate
+        options.minSNR = settings.minSNR
+        try options.check(on: run.schedule, above: run.allowedCuts.first ?? 1)
         var zeros = ParameterSource.zeros()
         trainer = Trainer(
             try Denoiser(UNet(configuration, &source), on: run.schedule, labels: run.labels.count),

@@ -23,10 +23,11 @@ struct ConfigObject {
     /// Whether the key is there and not null.
     func isPresent(_ key: String) -> Bool { values[key] ?? .null != .null }
 
-    /// - Throws: for a key that is neither known nor null. Keys that begin with _ are diffusers' notes to itself.
+    /// - Throws: for a key that is neither known nor null. Keys that begin with _ are notes, diffusers' or our own.
     func allow(_ known: Set<String>) throws(DiffusionError) {
         for key in values.keys.sorted() where !known.contains(key) && !key.hasPrefix("_") && !isNull(key) {
-            throw fault(key, "it is not known here, and may change what the model is")
+            throw fault(
+                key, "it is not known here, and may change what the model is" + suggestion(for: key, among: known))
         }
     }
 
@@ -88,12 +89,33 @@ struct ConfigObject {
         }
     }
 
-    func choice<Choice: RawRepresentable<String>>(_ key: String) throws(DiffusionError) -> Choice? {
+    /// A whole number above 0, or a list that says the same one for every block.
+    func sameInteger(_ key: String) throws(DiffusionError) -> Int? {
+        guard let numbers = try integers(key) else { return nil }
+        guard let first = numbers.first, Set(numbers).count == 1 else {
+            throw fault(key, "only the same number for all blocks is supported here")
+        }
+        return first
+    }
+
+    /// True or false, or a list that says the same for every block.
+    func sameFlag(_ key: String) throws(DiffusionError) -> Bool? {
+        guard case .list(let list)? = values[key] else { return try flag(key) }
+        guard case .flag(let first)? = list.first, Set(list).count == 1 else {
+            throw fault(key, "only the same for all blocks is supported here")
+        }
+        return first
+    }
+
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(_ key: String) throws(DiffusionError) -> Choice? {
         guard let value = try string(key) else { return nil }
         return try choice(of: value, key)
     }
 
-    func choices<Choice: RawRepresentable<String>>(_ key: String) throws(DiffusionError) -> [Choice]? {
+    /// - Parameter prefix: what old configs write before a name.
+    func choices<Choice: RawRepresentable<String> & CaseIterable>(
+        _ key: String, dropping prefix: String = ""
+    ) throws(DiffusionError) -> [Choice]? {
         guard isPresent(key) else { return nil }
         guard case .list(let list)? = values[key] else {
             throw fault(key, "a list of names is wanted, not \(describe(key))")
@@ -102,18 +124,26 @@ struct ConfigObject {
             guard case .text(let value) = entry else {
                 throw fault(key, "a list of names is wanted, not \(describe(key))")
             }
-            return try choice(of: value, key)
+            return try choice(of: value.hasPrefix(prefix) ? String(value.dropFirst(prefix.count)) : value, key)
         }
     }
 
     /// Neither sizes nor counts of a model come near it.
     private static let greatest = 1_000_000
 
-    private func choice<Choice: RawRepresentable<String>>(of value: String, _ key: String) throws(DiffusionError)
-        -> Choice
-    {
-        guard let choice = Choice(rawValue: value) else { throw fault(key, "'\(value)' is not supported here") }
+    /// - Throws: with the closest of the names that are known.
+    func choice<Choice: RawRepresentable<String> & CaseIterable>(
+        of value: String, _ key: String
+    ) throws(DiffusionError) -> Choice {
+        guard let choice = Choice(rawValue: value) else {
+            let names = Set(Choice.allCases.map(\.rawValue))
+            throw fault(key, "'\(value)' is not supported here" + suggestion(for: value, among: names))
+        }
         return choice
+    }
+
+    private func suggestion(for name: String, among known: Set<String>) -> String {
+        closest(to: name, among: known).map { "; the closest that is: '\($0)'" } ?? ""
     }
 
     private func describe(_ key: String) -> String {

@@ -1,0 +1,23 @@
+/// The name that `name` was most likely meant to be: fewest letters to insert, drop or change; of equals the first by alphabet.
+///
+/// nil: nothing is known, or every letter would have to change.
+func closest(to name: String, among known: Set<String>) -> String? {
+    let best = known.sorted().map { ($0, edits(from: Array(name), to: Array($0))) }.min { $0.1 < $1.1 }
+    guard let (candidate, distance) = best, distance < max(name.count, candidate.count) else { return nil }
+    return candidate
+}
+
+/// Levenshtein's distance.
+private func edits(from a: [Character], to b: [Character]) -> Int {
+    var row = Array(0...b.count)
+    for (i, letter) in a.enumerated() {
+        var diagonal = row[0]
+        row[0] = i + 1
+        for (j, other) in b.enumerated() {
+            let substituted = diagonal + (letter == other ? 0 : 1)
+            diagonal = row[j + 1]
+            row[j + 1] = min(substituted, diagonal + 1, row[j] + 1)
+        }
+    }
+    return row[b.count]
+}

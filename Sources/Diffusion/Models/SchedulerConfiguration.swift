@@ -1,0 +1,157 @@
+package import Chain
+
+/// The `scheduler_config.json` of a diffusers scheduler: schedule, what the network predicts, and how its maker sampled from it.
+///
+/// Schedulers that differ in how they step share their keys for the chain itself. What a chain is made of is read from any that is
+/// known; how it is stepped is the job's to say, and `Sampling` only reports what the file says.
+///
+/// diffusers has no name for every schedule: those it lacks are written as their table of β, which it takes as well, beside
+/// keys of our own that say what the table is.
+package struct SchedulerConfiguration: Hashable, Sendable {
+    /// Schedulers that step along a variance-preserving chain of ᾱ; others are refused.
+    package enum Family: String, Sendable, CaseIterable {
+        case ddpm = "DDPMScheduler"
+        case ddim = "DDIMScheduler"
+        case dpmSolver = "DPMSolverMultistepScheduler"
+        case euler = "EulerDiscreteScheduler"
+        case heun = "HeunDiscreteScheduler"
+        case pndm = "PNDMScheduler"
+        case lms = "LMSDiscreteScheduler"
+        case eulerAncestral = "EulerAncestralDiscreteScheduler"
+        case unipc = "UniPCMultistepScheduler"
+    }
+
+    /// How its maker sampled, by diffusers' defaults where the file is silent.
+    package struct Sampling: Hashable, Sendable {
+        package var family = Family.ddpm
+        package var spacing = TimestepSpacing.trailing
+        /// Added to diffusers' timesteps where the spacing is leading.
+        package var stepsOffset = 0
+        /// Greatest |x̂_0|; nil: not clipped.
+        package var clip: Double? = 1
+        /// Dynamic thresholding: the quantile of |x̂_0|, and its greatest value; nil: none.
+        package var thresholding: Thresholding?
+        /// DDPM's `variance_type`.
+        package var variance = "fixed_small"
+
+        package struct Thresholding: Hashable, Sendable {
+            package let quantile: Double
+            package let maximum: Double
+
+            package init(quantile: Double, maximum: Double) {
+                self.quantile = quantile
+                self.maximum = maximum
+            }
+        }
+    }
+
+    package let schedule: Schedule
+    package let prediction: Prediction
+    package let sampling: Sampling
+
+    package init(schedule: Schedule, prediction: Prediction) {
+        self.schedule = schedule
+        self.prediction = prediction
+        sampling = Sampling()
+    }
+
+    /// - Throws: `badConfig`, naming the key at fault.
+    package init(json: String) throws(DiffusionError) {
+        let object = try ConfigObject(json, name: ModelDirectory.schedulerFile)
+        let family: Family = try object.choice("_class_name") ?? .ddpm
+        guard let timesteps = try object.integer("num_train_timesteps") else {
+            throw object.fault("num_train_timesteps", "it is missing")
+        }
+        if try object.flag("rescale_betas_zero_snr") == true {
+            throw object.fault("rescale_betas_zero_snr", "only false is supported here")
+        }
+        let kind = try Self.kind(object, family)
+        let offsetNoise = try object.number("_collafuse_offset_noise") ?? 0
+        do { schedule = try Schedule(kind, timesteps: timesteps, offsetNoise: offsetNoise) } catch {
+            throw object.fault("beta_schedule", error.message)
+        }
+        prediction = try object.choice("prediction_type") ?? .epsilon
+        do { try prediction.check(on: schedule) } catch { throw object.fault("prediction_type", error.message) }
+        sampling = try Self.sampling(object, family)
+    }
+
+    private static func kind(_ object: ConfigObject, _ family: Family) throws(DiffusionError) -> Schedule.Kind {
+        switch try object.string("_collafuse_schedule") {
+        case "cosine":
+            return .cosine(offset: try object.number("_collafuse_start") ?? .nan)
+        case "sigmoid":
+            return .sigmoid(
+                start: try object.number("_collafuse_start") ?? .nan, end: try object.number("_collafuse_end") ?? .nan,
+                tau: try object.number("_collafuse_tau") ?? .nan)
+        case .some(let name):
+            throw object.fault("_collafuse_schedule", "'\(name)' is not known here")
+        case nil: break
+        }
+        try object.requireNull("trained_betas")
+        let isHeun = family == .heun  // whose defaults are Stable Diffusion's
+        let start = try object.number("beta_start") ?? (isHeun ? 0.00085 : 1e-4)
+        let end = try object.number("beta_end") ?? (isHeun ? 0.012 : 0.02)
+        let kind: BetaSchedule = try object.choice("beta_schedule") ?? .linear
+        switch kind {
+        case .linear: return .linear(start: start, end: end)
+        case .scaledLinear: return .scaledLinear(start: start, end: end)
+        case .cosine: return .cosine()
+        }
+    }
+
+    private enum BetaSchedule: String, CaseIterable {
+        case linear
+        case scaledLinear = "scaled_linear"
+        case cosine = "squaredcos_cap_v2"
+    }
+
+    private static func sampling(_ object: ConfigObject, _ family: Family) throws(DiffusionError) -> Sampling {
+        let counts = [.ddpm, .ddim, .pndm].contains(family)
+        let clips = try object.flag("clip_sample") ?? [.ddpm, .ddim].contains(family)
+        var sampling = Sampling(family: family)
+        sampling.spacing = try object.choice("timestep_spacing") ?? (counts ? .leading : .linspace)
+        sampling.stepsOffset = try object.integer("steps_offset", from: 0) ?? 0
+        sampling.clip = clips ? try object.number("clip_sample_range") ?? 1 : nil
+        if try object.flag("thresholding") == true {
+            sampling.thresholding = Sampling.Thresholding(
+                quantile: try object.number("dynamic_thresholding_ratio") ?? 0.995,
+                maximum: try object.number("sample_max_value") ?? 1)
+        }
+        sampling.variance = try object.string("variance_type") ?? sampling.variance
+        return sampling
+    }
+
+    /// As a `DDPMScheduler`, whose schedule and prediction are this one's.
+    package var json: String {
+        var keys: [String: JSONValue] = [
+            "_class_name": .text("DDPMScheduler"),
+            "clip_sample": .flag(true),
+            "clip_sample_range": .number(1),
+            "num_train_timesteps": .integer(schedule.timesteps),
+            "prediction_type": .text(prediction.rawValue),
+            "timestep_spacing": .text("trailing"),
+            "variance_type": .text("fixed_small"),
+        ]
+        func own(_ name: String, _ parameters: [String: Double]) {
+            keys["trained_betas"] = .list(schedule.betas.map(JSONValue.number))
+            keys["_collafuse_schedule"] = .text(name)
+            for (key, value) in parameters { keys["_collafuse_\(key)"] = .number(value) }
+        }
+        func betas(_ name: BetaSchedule, _ start: Double, _ end: Double) {
+            keys["beta_schedule"] = .text(name.rawValue)
+            keys["beta_start"] = .number(start)
+            keys["beta_end"] = .number(end)
+        }
+        switch schedule.kind {
+        case .linear(let start, let end): betas(.linear, start, end)
+        case .scaledLinear(let start, let end): betas(.scaledLinear, start, end)
+        case .cosine(let offset):
+            keys["beta_schedule"] = .text(BetaSchedule.cosine.rawValue)
+            if Schedule.Kind.cosine(offset: offset) != .cosine() { own("cosine", ["start": offset]) }
+        case .sigmoid(let start, let end, let tau):
+            own("sigmoid", ["start": start, "end": end, "tau": tau])
+        }
+        if schedule.offsetNoise != 0 { keys["_collafuse_offset_noise"] = .number(schedule.offsetNoise) }
+        return JSONValue.object(keys).description
+    }
+}
