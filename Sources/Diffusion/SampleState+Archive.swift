@@ -25,7 +25,8 @@ extension SampleState {
     package static func archive(_ samples: [SampleState]) throws(SafetensorsError) -> SafetensorsArchive {
         precondition(!samples.isEmpty, "an archive of no samples")
         let records = samples.map {
-            Record(plan: $0.plan, model: $0.model, passesDone: $0.passesDone, remembers: $0.memory != nil,
+            Record(
+                plan: $0.plan, model: $0.model, passesDone: $0.passesDone, remembers: $0.memory != nil,
                 hasEstimate: $0.estimate != nil)
         }
         // Finite numbers and words only: this cannot fail.

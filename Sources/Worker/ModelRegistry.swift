@@ -77,14 +77,20 @@ package struct ModelRegistry: Sendable {
         _ denoiser: Denoiser<UNet>, imagesSeen: UInt64, lowestCut: Int, trainedLabels: Set<Int>,
         keeping needed: Set<UInt64> = []
     ) throws -> Version {
-        try add(
+        let version = try add(
             denoiser,
             ModelRecord(
                 role: .backbone, version: 0, run: "", imagesSeen: imagesSeen,
                 timesteps: lowestCut + 1...denoiser.schedule.timesteps, labels: denoiser.labels,
                 trainedLabels: trainedLabels.filter { $0 < denoiser.labels }.sorted()))
+        for number in numbers.dropLast(Self.kept) where !needed.contains(number) && self.record(number) != nil {
+            try? FileManager.default.removeItem(at: folder(number))
+        }
+        return version
     }
 
+    /// Writes the next version. None is removed: which are needed, the trainer knows.
+    ///
     /// - Parameter record: its version and run are this registry's to say.
     func add(_ denoiser: Denoiser<UNet>, _ record: ModelRecord) throws -> Version {
         var record = record
@@ -93,9 +99,6 @@ package struct ModelRegistry: Sendable {
         try ModelDirectory(
             network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record
         ).write(to: folder(record.version))
-        for number in numbers.dropLast(Self.kept) where !needed.contains(number) && self.record(number) != nil {
-            try? FileManager.default.removeItem(at: folder(number))
-        }
         return Version(record)
     }
 
