@@ -222,6 +222,9 @@ struct MigrationTests {
         #expect([14, 15, 17, 17.5].map { pace.passed(&other, at: $0) } == [false, false, false, true])
         #expect([13, 13.5, 14].map { pace.passed(&mark, at: $0) } == [false, false, false])
         #expect(pace.passed(&mark, at: 17.5))
+        // What takes a tenth of a second is done every five seconds at most: 2 %.
+        pace.wrote(0, &mark, took: 0.1, at: 20)
+        #expect([21, 22, 24.9, 25].map { pace.passed(&mark, at: $0) } == [false, false, false, true])
     }
 }
 

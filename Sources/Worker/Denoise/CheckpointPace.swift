@@ -2,7 +2,8 @@
 package struct CheckpointSettings: Hashable, Sendable {
     /// Passes of a job between two of its checkpoints, at least.
     package var passes: Int
-    /// Seconds between two of its checkpoints, at least. So a crash costs a job as many passes or seconds, whichever is more.
+    /// Seconds between two of its checkpoints, at least. So a crash costs a job as many passes or seconds, whichever is more. 0: as often
+    /// as the passes say, however long it takes.
     package var seconds: Double
     /// Of all checkpoints of this worker, in the long run.
     package var bytesPerSecond: Double
@@ -26,7 +27,7 @@ struct CheckpointPace {
     }
 
     private let settings: CheckpointSettings
-    /// When the bytes that were written have been paid for.
+    /// When the bytes that were written, and the time that it took, have been paid for.
     private var paid = -Double.infinity
 
     init(_ settings: CheckpointSettings) { self.settings = settings }
@@ -39,9 +40,15 @@ struct CheckpointPace {
         return mark.passes >= settings.passes && now - mark.written >= settings.seconds && now >= paid
     }
 
-    /// - Parameter bytes: 0: it turned out to be too large to be written.
-    mutating func wrote(_ bytes: Int, _ mark: inout Mark, at now: Double) {
+    /// Of the worker's time, what goes into writing down at most.
+    private static let share = 0.02
+
+    /// - Parameters:
+    ///   - bytes: 0: it could not be written.
+    ///   - took: seconds, before `now`.
+    mutating func wrote(_ bytes: Int, _ mark: inout Mark, took: Double = 0, at now: Double) {
         mark = Mark(at: now)
-        paid = max(paid, now) + Double(bytes) / settings.bytesPerSecond
+        let time = settings.seconds > 0 ? took / Self.share : 0
+        paid = max(paid, now) + max(Double(bytes) / settings.bytesPerSecond, time)
     }
 }

@@ -27,14 +27,20 @@ extension RunningBatch {
         return payload
     }
 
+    /// Of one job's previews; the broker passes on no more of a client's.
+    private static let previewBytesPerSecond = 4_194_304.0
+    /// Seconds by which previews may be ahead of what they have paid for.
+    private static let previewCredit = 0.25
+
     /// Sends x̂_0 of the samples of this pass whose clients wish to see it now. Those at their cut are seen in the result.
     ///
     /// - Parameter images: x̂_0 [N, C, H, W], a row for each slot.
-    func showPreviews(_ slots: [StepScheduler.Slot], _ images: Tensor) {
+    mutating func showPreviews(_ slots: [StepScheduler.Slot], _ images: Tensor) {
+        let now = Self.now
         var wanted: [StepScheduler.Ticket: [Int]] = [:]
         for (row, slot) in slots.enumerated() where !slot.isLast {
-            guard let every = jobs[slot.sample.ticket]?.order.previewEvery, every > 0,
-                (slot.pass + 1).isMultiple(of: every)
+            guard let job = jobs[slot.sample.ticket], job.order.previewEvery > 0,
+                (slot.pass + 1).isMultiple(of: job.order.previewEvery), job.previewsPaid <= now + Self.previewCredit
             else { continue }
             wanted[slot.sample.ticket, default: []].append(row)
         }
@@ -46,6 +52,8 @@ extension RunningBatch {
             payload.denoisePreview.timestep = rows.map { UInt32(samples[slots[$0].sample]?.timestep ?? 0) }
             payload.denoisePreview.step = UInt32(slots[rows[0]].pass + 1)
             payload.tensors = Self.blob("x0", Tensor.concatenated(shown, 0))
+            jobs[ticket]?.previewsPaid =
+                max(job.previewsPaid, now) + Double(payload.tensors.count) / Self.previewBytesPerSecond
             let step = payload.denoisePreview.step
             if let preview = desk.preview(payload, of: job.opened, fence: job.fence, step: step) { send(preview) }
         }

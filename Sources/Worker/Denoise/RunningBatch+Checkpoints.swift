@@ -24,12 +24,19 @@ extension RunningBatch {
         guard let job = jobs[ticket] else { return }
         let states = states(of: ticket), done = states.reduce(0) { $0 + $1.passesDone }
         var bytes = 0
-        defer { if var mark = jobs[ticket]?.mark { pace.wrote(bytes, &mark, at: Self.now); jobs[ticket]?.mark = mark } }
-        guard done > 0, states.count * shape.reduce(4, *) * 2 < Self.largest else { return }
+        let began = Self.now
+        defer {
+            var mark = job.mark
+            pace.wrote(bytes, &mark, took: Self.now - began, at: Self.now)
+            jobs[ticket]?.mark = mark
+        }
+        guard done > 0, states.count * shape.reduce(4, *) < Self.largest else { return }
         do {
             var payload = WirePayload()
             payload.denoiseCheckpoint.cost = UInt64(job.cost)
             payload.tensors = try SampleState.archive(states).encoded()
+            // Padding adds an eighth at most.
+            guard payload.tensors.count < Self.largest / 9 * 8 else { return }
             bytes = payload.tensors.count
             send(
                 try desk.checkpoint(

@@ -24,6 +24,8 @@ struct RunningBatch {
         var cost: Double
         var reported = -Double.infinity
         var mark: CheckpointPace.Mark
+        /// When the previews that were sent have paid for their bytes.
+        var previewsPaid = -Double.infinity
     }
 
     let desk: JobDesk
@@ -47,6 +49,7 @@ struct RunningBatch {
     /// The shortest pass so far, in milliseconds.
     private var quickest = Double.infinity
     private var lookedForHopeless = -Double.infinity
+    private var hasMissedBackbone = false
 
     /// Jobs are said to go on, and deadlines are looked at, at least this often, in seconds.
     static let reportInterval = 0.5
@@ -113,6 +116,10 @@ struct RunningBatch {
         case .beginsAnew: break
         }
         guard let version = shelf.newest, let denoiser = shelf.denoiser(version.number) else {
+            if !hasMissedBackbone {
+                hasMissedBackbone = true
+                logger.notice("there is no backbone that can be used yet; jobs are handed back until there is one")
+            }
             return send(desk.handBack(assignment.key, assignment.fence, .busy, "there is no backbone yet"))
         }
         try order.check(version)
