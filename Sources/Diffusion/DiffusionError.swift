@@ -1,7 +1,7 @@
 /// A model, a config or an image batch that this room cannot work with.
 package struct DiffusionError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
-        case badConfig, badModel, badImages, badLabels, noNullLabel, badDirectory, badState, badInput
+        case badConfig, badModel, badImages, badLabels, noNullLabel, badDirectory, badState, badInput, badNoise
     }
 
     package let code: Code

@@ -51,6 +51,11 @@ struct ModelForward: Forward {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }
 
+struct SampleForward: Forward {
+    static let configuration = collafuse.configuration("sample", "Sample a model on this machine.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}
+
 struct ReportForward: Forward {
     static let configuration = collafuse.configuration("report", "Judge a run and draw its pictures and its page.")
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []

@@ -1,0 +1,169 @@
+package import Chain
+package import Torch
+
+/// Samples made here, by one model for the whole chain or a part of it: for looking at a model, and for comparing with other software.
+///
+/// What is not told is as diffusers' scheduler of the same name has it when it is made from the model's own `scheduler_config.json`.
+package struct LocalSampling {
+    package struct Settings {
+        package var sampler = Sampler.Name.ddim
+        package var steps = 50
+        package var eta = 0.0
+        /// Whether DDIM takes ε̂ from the thresholded x̂_0: diffusers' `use_clipped_model_output`.
+        package var usesClippedOutput = false
+        package var spacing: TimestepSpacing?
+        package var stepsOffset: Int?
+        package var threshold: Threshold?
+        package var prediction: Prediction?
+        /// Where x stands, 1…T; nil: at T, or where diffusers' list begins.
+        package var from: Int?
+        package var to = 0
+        package var guidance = 1.0
+        /// One for all samples, or one for each.
+        package var labels: [Int]?
+
+        package init() {}
+    }
+
+    private let denoiser: Denoiser<UNet>
+    private let settings: Settings
+    package let sampler: Sampler
+    package let timesteps: TimestepList
+    package let threshold: Threshold
+
+    /// - Throws: `ChainError` or `DiffusionError` for settings that this model, or no model, can be sampled with.
+    package init(_ model: ModelDirectory, _ settings: Settings) throws {
+        let rows = model.network.classEmbeddings ?? 0
+        // Of rows whose meaning nobody wrote down, the last is "none" if guidance is to lead away from it.
+        let labels = model.record?.labels ?? (rows > 0 && isGuided(settings.guidance) ? rows - 1 : rows)
+        denoiser = try Denoiser(
+            model.network, on: model.schedule, predicting: settings.prediction ?? model.prediction, labels: labels)
+        try denoiser.check(guidance: settings.guidance)
+        self.settings = settings
+        let told = model.scheduler.sampling
+        switch settings.sampler {
+        case .ddpm: sampler = .ddpm(variance: try Self.variance(told.variance))
+        case .ddim: sampler = .ddim(eta: settings.eta, rawNoise: !settings.usesClippedOutput)
+        case .dpmSolver: sampler = .dpmSolver
+        case .euler: sampler = .euler
+        case .heun: sampler = .heun
+        }
+        try sampler.check(on: model.schedule)
+        threshold = settings.threshold ?? Self.threshold(told, settings.sampler)
+        try threshold.check()
+        let top = model.schedule.timesteps
+        guard settings.from ?? top <= top else {
+            throw ChainError(
+                .badTimesteps, "the chain ends at T = \(top): samples cannot begin at \(settings.from ?? top)")
+        }
+        timesteps = try TimestepList(
+            from: settings.from ?? top, to: settings.to, steps: settings.steps,
+            spacing: settings.spacing ?? told.spacing, offset: settings.stepsOffset ?? told.stepsOffset,
+            for: settings.sampler, raised: settings.from != nil)
+    }
+
+    /// From given noise, which decides everything.
+    ///
+    /// - Returns: [N, C, H, W], in float64 where the noise was.
+    /// - Throws: `badNoise` where it does not fit the model or the sampler.
+    package func samples(_ noise: GivenNoise, progress: (Double) -> Void = { _ in }) throws -> Tensor {
+        let plans = try plans(noise.start.size(0), seed: 0)
+        try check(imageShape: Array(noise.start.shape.dropFirst()))
+        let wanted = steps(thatDrawNoise: plans)
+        guard noise.steps.count >= wanted else {
+            throw DiffusionError(
+                .badNoise,
+                "\(settings.sampler.rawValue) over \(timesteps.steps) steps adds noise in \(wanted) of them, and the file holds that of \(noise.steps.count): add noise [\(wanted), N, C, H, W], or leave --noise out and let --seed draw it"
+            )
+        }
+        let start = ChainState(x: noise.start, timesteps: plans.map { _ in timesteps.start })
+        return try run(start, plans, wanted == 0 ? nil : noise.steps, progress)
+    }
+
+    /// From noise drawn here.
+    ///
+    /// - Parameter imageShape: [C, H, W]; nil: the model's own.
+    package func samples(seed: UInt64, count: Int, progress: (Double) -> Void = { _ in }) throws -> Tensor {
+        let configuration = denoiser.network.configuration
+        guard let size = configuration.sampleSize else {
+            throw DiffusionError(.badNoise, "the model's config.json names no sample_size: give the start with --noise")
+        }
+        let shape = [configuration.outChannels] + size
+        let plans = try plans(count, seed: seed)
+        let noise = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: shape, on: denoiser.schedule)
+        return try run(ChainState(x: noise.x, timesteps: plans.map { _ in timesteps.start }), plans, nil, progress)
+    }
+
+    private func run(
+        _ start: ChainState, _ plans: [SamplePlan], _ noise: [Tensor]?, _ progress: (Double) -> Void
+    ) throws -> Tensor {
+        // Any tensor serves for a step that draws none.
+        let padded = noise.map { given in (0..<timesteps.steps).map { given[min($0, given.count - 1)] } }
+        let x = try TorchError.catching {
+            denoiser.sample(from: start, plans, noise: padded, progress: progress).state.x
+        }
+        guard x.isFinite else {
+            throw DiffusionError(
+                .badNoise, "the samples are no numbers: use more steps, less guidance, or --threshold clip")
+        }
+        return x
+    }
+
+    private func plans(_ count: Int, seed: UInt64) throws -> [SamplePlan] {
+        let rows = denoiser.network.classEmbeddings
+        guard let labels = settings.labels ?? (rows == nil ? [0] : nil) else {
+            throw DiffusionError(
+                .badLabels, "this model has classes: name one for all samples, or one for each of them, with --labels")
+        }
+        guard labels.count == 1 || labels.count == count else {
+            throw DiffusionError(.badLabels, "\(labels.count) labels for \(count) samples: give one, or one for each")
+        }
+        try denoiser.check(labels: labels)
+        return (0..<count).map { number in
+            SamplePlan(
+                seed: seed, number: UInt32(number), label: labels[labels.count == 1 ? 0 : number], timesteps: timesteps,
+                sampler: sampler, guidance: settings.guidance, threshold: threshold)
+        }
+    }
+
+    private func check(imageShape: [Int]) throws(DiffusionError) {
+        let configuration = denoiser.network.configuration
+        let side = 1 << (configuration.blockOutChannels.count - 1)
+        guard imageShape[0] == configuration.outChannels, imageShape[1...].allSatisfy({ $0.isMultiple(of: side) })
+        else {
+            throw DiffusionError(
+                .badNoise,
+                "the model takes x_T [N, \(configuration.outChannels), H, W] with sides divisible by \(side), not \(imageShape.map(String.init).joined(separator: "×"))"
+            )
+        }
+    }
+
+    private func steps(thatDrawNoise plans: [SamplePlan]) -> Int {
+        guard let plan = plans.first, sampler.isStochastic else { return 0 }
+        let last = (0..<plan.passes).last {
+            plan.pass($0).coefficients(on: denoiser.schedule, predicting: denoiser.prediction).noise != 0
+        }
+        return last.map { plan.pass($0).step + 1 } ?? 0
+    }
+
+    private static func variance(_ name: String) throws(DiffusionError) -> Sampler.Variance {
+        switch name {
+        case "fixed_small", "fixed_small_log": return .small
+        case "fixed_large": return .large
+        default:
+            throw DiffusionError(
+                .badConfig,
+                "\(ModelDirectory.schedulerFile): key 'variance_type': DDPM takes fixed_small or fixed_large here, not \(name)"
+            )
+        }
+    }
+
+    /// What diffusers' scheduler of this name makes of the file: not each knows every key.
+    private static func threshold(_ told: SchedulerConfiguration.Sampling, _ name: Sampler.Name) -> Threshold {
+        if let dynamic = told.thresholding, [.ddpm, .ddim, .dpmSolver].contains(name) {
+            return .dynamic(quantile: dynamic.quantile, maximum: dynamic.maximum)
+        }
+        guard let bound = told.clip, [.ddpm, .ddim, .heun].contains(name) else { return .none }
+        return .clip(bound)
+    }
+}

@@ -1,0 +1,151 @@
+import ArgumentParser
+import Chain
+import Diffusion
+import Foundation
+import Safetensors
+import Torch
+
+/// `collafuse sample`
+struct LocalSample: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sample",
+        abstract: "Sample a model on this machine, from noise of yours or from a seed.",
+        discussion: """
+            For looking at a model, and for comparing with Python. Every setting that is not given is what diffusers' scheduler of \
+            that name has when it is made with from_pretrained(DIR); timesteps are ours, one more than diffusers', from T (noise) to 0 \
+            (image).
+
+              collafuse sample --local --model DIR --sampler ddim --steps 50 --noise noise.safetensors --out out.safetensors
+
+            The noise is a safetensors file with
+
+              x_T     [N, C, H, W]            where the samples begin
+              noise   [steps, N, C, H, W]     what ddpm, and ddim with --eta, add in each step; the last step to 0 adds none
+
+            or with one tensor [1 + steps, N, C, H, W] that holds both. In float64 all is computed in float64. The output has `sample` \
+            [N, C, H, W]. Euler and Heun take and give x itself, which is diffusers' sample divided by √(σ² + 1).
+
+              s = DDIMScheduler.from_pretrained(DIR); s.set_timesteps(50)          # the same in Python
+              for t in s.timesteps: x = s.step(model(x, t).sample, t, x).prev_sample
+
+            A step on its own, from diffusers' timestep 980 to 960:  --from 981 --to 961 --steps 1
+            """)
+
+    @Flag(name: .long, help: "On this machine. Through the workers: `collafuse client sample`.")
+    var local = false
+
+    @Option(
+        name: .long, help: ArgumentHelp("The folder with config.json and the weights.", valueName: "dir"),
+        completion: .directory)
+    var model: String
+
+    @Option(name: .long, help: "ddpm, ddim, dpm-solver++ (2M), euler or heun.")
+    var sampler = "ddim"
+
+    @Option(
+        name: .long, help: ArgumentHelp("Steps from the start to the end. Heun asks twice in each.", valueName: "n"))
+    var steps = 50
+
+    @Option(name: .long, help: ArgumentHelp("Where samples begin, and what is added on the way.", valueName: "file"))
+    var noise: String?
+
+    @Option(name: .long, help: ArgumentHelp("Draws the noise, where no file is given.", valueName: "n"))
+    var seed: UInt64 = 0
+
+    @Option(name: .long, help: ArgumentHelp("Samples to draw, where no file is given.", valueName: "n"))
+    var count = 1
+
+    @Option(name: .long, help: ArgumentHelp("Where `sample` goes.", valueName: "file"))
+    var out: String
+
+    @Option(name: .long, help: ArgumentHelp("ddim: share of ddpm's noise, 0…1.", valueName: "η"))
+    var eta = 0.0
+
+    @Flag(name: .long, help: "ddim: the noise that is left is that of the thresholded x̂_0, as in diffusers' step().")
+    var useClippedModelOutput = false
+
+    @Option(name: .long, help: "leading, trailing or linspace.")
+    var spacing: String?
+
+    @Option(name: .long, help: ArgumentHelp("With leading, added to every timestep.", valueName: "n"))
+    var stepsOffset: Int?
+
+    @Option(name: .long, help: ArgumentHelp("Where the noise file's x stands, 1…T.", valueName: "t"))
+    var from: Int?
+
+    @Option(name: .long, help: ArgumentHelp("Where to stop: 0, or a cut.", valueName: "t"))
+    var to = 0
+
+    @Option(name: .long, help: ArgumentHelp("Classes: one for all samples, or one for each.", valueName: "3,7-9"))
+    var labels: String?
+
+    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance; 1 is none.", valueName: "w"))
+    var guidance = 1.0
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "What is done to x̂_0: none, clip, clip:BOUND, or dynamic:QUANTILE:MAXIMUM.", valueName: "how"))
+    var threshold: String?
+
+    @Option(name: .long, help: "What the network predicts: epsilon, v_prediction or sample.")
+    var prediction: String?
+
+    @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
+    var threads = 1
+
+    func validate() throws {
+        guard local else {
+            throw ValidationError(
+                "This samples on this machine: add --local. Through the workers: collafuse client sample")
+        }
+        guard (1...1024).contains(threads) else { throw ValidationError("--threads lies in 1…1024") }
+        guard (1...4096).contains(count) else { throw ValidationError("--count lies in 1…4096") }
+    }
+
+    func run() throws {
+        Runtime.threads = threads
+        let settings = try settings()
+        let given = try noise.map { try GivenNoise(SafetensorsArchive(contentsOf: URL(filePath: $0))) }
+        let model = try ModelDirectory(
+            contentsOf: URL(filePath: model), dtype: given?.start.dtype == .float64 ? .float64 : .float32)
+        let sampling = try LocalSampling(model, settings)
+        let bar = ProgressBar("samples")
+        let samples =
+            if let given {
+                try sampling.samples(given, progress: bar.show)
+            } else {
+                try sampling.samples(seed: seed, count: count, progress: bar.show)
+            }
+        var archive = SafetensorsArchive(metadata: ["format": "pt"])
+        try archive.append(samples.entry(named: "sample"))
+        try archive.write(to: URL(filePath: out))
+    }
+
+    private func settings() throws -> LocalSampling.Settings {
+        var settings = LocalSampling.Settings()
+        settings.sampler = try Sampler.Name(spelled: sampler)
+        settings.steps = steps
+        settings.eta = eta
+        settings.usesClippedOutput = useClippedModelOutput
+        settings.spacing = try spacing.map { try choice($0, "--spacing") }
+        settings.stepsOffset = stepsOffset
+        settings.threshold = try threshold.map { try Threshold(spelled: $0) }
+        settings.prediction = try prediction.map { try choice($0, "--prediction") }
+        settings.from = from
+        settings.to = to
+        settings.guidance = guidance
+        settings.labels = try labelNumbers(labels)
+        return settings
+    }
+
+    private func choice<Value: RawRepresentable<String> & CaseIterable>(_ word: String, _ option: String) throws
+        -> Value
+    {
+        guard let value = Value(rawValue: word) else {
+            let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError("\(option) is one of \(known), not `\(word)`")
+        }
+        return value
+    }
+}
