@@ -7,7 +7,7 @@ package protocol DenoisingNetwork: Module {
     /// Rows of the class embedding; nil: not conditioned on classes.
     var classEmbeddings: Int? { get }
 
-    /// Whether x comes with the network's own last x̂_0 beside it, as further channels: docs/maths.md (4.4).
+    /// Whether x comes with the network's own last x̂_0 beside it, as further channels: docs/maths.md (4.2).
     var isSelfConditioned: Bool { get }
 
     /// - Throws: `badConfig` where a chain cannot use the network, with the key at fault.

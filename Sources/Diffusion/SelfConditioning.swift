@@ -1,7 +1,7 @@
 internal import Chain
 internal import Torch
 
-/// Self-conditioning (Chen, Zhang & Hinton 2022, arXiv 2208.04202): the network sees its own last x̂_0 beside x_t: docs/maths.md (4.4).
+/// Self-conditioning (Chen, Zhang & Hinton 2022, arXiv 2208.04202): the network sees its own last x̂_0 beside x_t: docs/maths.md (4.2).
 extension Tensor {
     /// [x_t, x̃_0] [N, 2·C, …]; zeros stand for an estimate that there is not yet.
     ///

@@ -25,7 +25,7 @@ struct SelfConditioningTests {
 
     init() throws { schedule = try Schedule(.cosine(), timesteps: 1000) }
 
-    /// docs/maths.md (4.4), by hand: rows that are shown an estimate get x̂_0 of a first look with zeros, clipped; the others zeros.
+    /// docs/maths.md (4.2), by hand: rows that are shown an estimate get x̂_0 of a first look with zeros, clipped; the others zeros.
     @Test func trainingShowsSomeRowsTheirEstimate() throws {
         let network = EchoNetwork(), denoiser = try Denoiser(network, on: schedule, labels: 0)
         let x = Tensor([Float](arrayLiteral: 0.5, -0.2, 0.9, -3), shape: [2, 1, 1, 2])

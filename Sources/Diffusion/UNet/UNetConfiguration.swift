@@ -99,7 +99,7 @@ package struct UNetConfiguration: Hashable, Sendable {
     package var classEmbedding: ClassEmbedding?
     /// nil: a `UNet2DModel`.
     package var text: Text?
-    /// Whether half of the input's channels are the network's own last x̂_0: docs/maths.md (4.4). Our key; diffusers passes over it.
+    /// Whether half of the input's channels are the network's own last x̂_0: docs/maths.md (4.2). Our key; diffusers passes over it.
     package var isSelfConditioned = false
 
     package init() {}
