@@ -1,5 +1,6 @@
 import ArgumentParser
 import Chain
+import CollaFuseClient
 import Diffusion
 import Foundation
 import Safetensors
@@ -110,12 +111,13 @@ struct LocalSample: ParsableCommand {
         let model = try ModelDirectory(
             contentsOf: URL(filePath: model), dtype: given?.start.dtype == .float64 ? .float64 : .float32)
         let sampling = try LocalSampling(model, settings)
-        let bar = ProgressBar("samples")
+        let bar = ProgressBar("samples, per cent")
+        func show(_ share: Double) { bar.show(ClientProgress(done: Int(share * 100), total: 100)) }
         let samples =
             if let given {
-                try sampling.samples(given, progress: bar.show)
+                try sampling.samples(given, progress: show)
             } else {
-                try sampling.samples(seed: seed, count: count, progress: bar.show)
+                try sampling.samples(seed: seed, count: count, progress: show)
             }
         var archive = SafetensorsArchive(metadata: ["format": "pt"])
         try archive.append(samples.entry(named: "sample"))
