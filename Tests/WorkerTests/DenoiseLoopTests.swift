@@ -201,7 +201,7 @@ struct DenoiseLoopTests {
     func withoutARowForNone() throws {
         let scene = try Scene(rows: 2)
         _ = try scene.registry().publish(
-            Scene.denoiser(seed: 1, run: scene.run, rows: 2), imagesSeen: 1, lowestCut: 10, trainedLabels: [0, 1])
+            Scene.denoiser(seed: 1, run: scene.run), imagesSeen: 1, lowestCut: 10, trainedLabels: [0, 1])
         let loop = DenoiseLoop(
             desk: try scene.desk(), run: scene.run, registry: try scene.registry(), slots: 8,
             logger: Logger(label: "test"))

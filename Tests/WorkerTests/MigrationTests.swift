@@ -79,6 +79,33 @@ struct MigrationTests {
         #expect(try scene.answer(to: moved, in: after).denoiseResult.modelVersion == 1)
     }
 
+    @Test(
+        "what a self-conditioned network said last moves with the sample",
+        arguments: [WireSamplerKind.ddim, .dpmSolver])
+    func selfConditioned(kind: WireSamplerKind) throws {
+        let scene = try Scene(selfConditioned: true)
+        try publish(seed: 1, in: scene)
+        let payload = try WirePayload.denoise([0, 1], to: 30, steps: 6, seed: 3, sampler: kind)
+        let job = try scene.send(payload), other = try scene.send(payload)
+        func loop() throws -> DenoiseLoop {
+            DenoiseLoop(
+                desk: try scene.desk(), run: scene.run, registry: try scene.registry(), slots: 8,
+                logger: Logger(label: "test"))
+        }
+        let first = try loop(), second = try loop(), whole = try loop()
+        first.orders.put(.job(job.assignment()))
+        let before = try first.work(answers: 1) { [orders = first.orders] command in
+            if command.iterations == 2 { orders.put(.stop) }
+        }
+        let moved = try scene.handedOn(job, by: before)
+        second.orders.put(.job(moved.assignment()))
+        let after = try second.work(answers: 1)
+        whole.orders.put(.job(other.assignment()))
+        let expected = try scene.samples(of: other, in: whole.work(answers: 1))
+        #expect(try scene.samples(of: moved, in: after) == expected)
+        #expect(after.compactMap(\.iterations).last == 4)
+    }
+
     @Test("who drains hands back everything: what runs, what waits, what came too late; without blame")
     func draining() throws {
         let running = try scene.send(.denoise([0, 1], to: 20, steps: 40)),

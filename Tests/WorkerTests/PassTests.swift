@@ -270,9 +270,12 @@ struct PassTests {
         known[key] = [.init(width: 1, seconds: 1), .init(width: 37, seconds: 1)]
         try JSONEncoder().encode(known).write(to: file)
         #expect(try profile.cap(for: scene.run, threads: 1) == 37)
+        // A network that sees its own last guess is asked as it is in a pass.
+        let other = try Scene.run(selfConditioned: true)
+        #expect(try (2...256).contains(profile.cap(for: other, threads: 1)))
         // Another number of threads, or a file that is damaged: found again.
         _ = try profile.cap(for: scene.run, threads: 2)
-        #expect(try JSONDecoder().decode(Known.self, from: Data(contentsOf: file)).count == 2)
+        #expect(try JSONDecoder().decode(Known.self, from: Data(contentsOf: file)).count == 3)
         try Data("{".utf8).write(to: file)
         #expect(try (2...256).contains(profile.cap(for: scene.run, threads: 1)))
     }

@@ -25,7 +25,7 @@ final class Scene {
     let runID: RunID
 
     /// - Parameter rows: class embeddings of the backbone; 3 are two labels and "none".
-    init(cuts: [Int] = [], rows: Int = 3) throws {
+    init(cuts: [Int] = [], rows: Int = 3, selfConditioned: Bool = false) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "collafuse-worker-\(UUID())")
         let now = UnixTime.now
         let op = try Operator.create(in: folder.appending(path: "operator"), now: now)
@@ -35,21 +35,22 @@ final class Scene {
         let bundle = try op.makePoolKeys(now: now)
         deployment = try Deployment(opening: op.deploymentFolder, pinned: client.root, now: now)
         secrets = try Deployment.poolSecrets(in: op.deploymentFolder, for: worker, bundle: bundle, now: now)
-        run = try Scene.run(cuts: cuts, rows: rows)
+        run = try Scene.run(cuts: cuts, rows: rows, selfConditioned: selfConditioned)
         runID = RunID(of: RunDocument(run).bytes)
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
 
     /// T = 100, images of 1×4×4, two labels.
-    static func run(cuts: [Int] = [], rows: Int = 3) throws -> RunDescriptor {
+    static func run(cuts: [Int] = [], rows: Int = 3, selfConditioned: Bool = false) throws -> RunDescriptor {
         try RunDescriptor(
             name: "tiny", schedule: Schedule(.cosine(), timesteps: 100),
             image: RunDescriptor.ImageShape(channels: 1, height: 4, width: 4), labels: ["left", "right"],
-            backboneConfig: configuration(rows: rows).json, allowedCuts: cuts, nonce: Array(0..<16), created: 1)
+            backboneConfig: configuration(rows: rows, selfConditioned: selfConditioned).json, allowedCuts: cuts,
+            nonce: Array(0..<16), created: 1)
     }
 
-    static func configuration(rows: Int = 3) -> UNetConfiguration {
+    static func configuration(rows: Int = 3, selfConditioned: Bool = false) -> UNetConfiguration {
         var configuration = UNetConfiguration()
         configuration.sampleSize = [4, 4]
         configuration.blockOutChannels = [8, 16]
@@ -57,15 +58,17 @@ final class Scene {
         configuration.upBlocks = [.plain, .plain]
         configuration.layersPerBlock = 1
         configuration.normGroups = 4
-        configuration.inChannels = 1
+        configuration.inChannels = selfConditioned ? 2 : 1
+        configuration.isSelfConditioned = selfConditioned
         configuration.outChannels = 1
         configuration.classEmbeddings = rows
         return configuration
     }
 
-    static func denoiser(seed: UInt64, run: RunDescriptor, rows: Int = 3) throws -> Denoiser<UNet> {
+    static func denoiser(seed: UInt64, run: RunDescriptor) throws -> Denoiser<UNet> {
         var source = ParameterSource(seed: seed)
-        return try Denoiser(UNet(configuration(rows: rows), &source), on: run.schedule, labels: run.labels.count)
+        return try Denoiser(
+            UNet(UNetConfiguration(json: run.backboneConfig), &source), on: run.schedule, labels: run.labels.count)
     }
 
     func desk() throws -> JobDesk {

@@ -82,15 +82,17 @@ package struct BatchProfile {
     private func measure(_ run: RunDescriptor) throws -> [Measurement] {
         var source = ParameterSource(seed: 0)
         let network = UNet(try UNetConfiguration(json: run.backboneConfig), &source)
+        let denoiser = try Denoiser(network, on: run.schedule, labels: run.labels.count)
         var measured: [Measurement] = []
         var width = 1
         while width <= Self.widest {
             let seconds: Double
             do {
                 // The first pass of a width plans its kernels.
-                let first = try time(network, width, run)
+                let first = try time(denoiser, width, run)
                 seconds =
-                    first > Self.longest / 4 ? first : min(try time(network, width, run), try time(network, width, run))
+                    first > Self.longest / 4
+                    ? first : min(try time(denoiser, width, run), try time(denoiser, width, run))
             } catch let error as TorchError where error.code == .outOfMemory { break }
             measured.append(Measurement(width: width, seconds: seconds))
             if seconds > Self.longest / 2 { break }
@@ -99,16 +101,17 @@ package struct BatchProfile {
         return measured
     }
 
-    private func time(_ network: UNet, _ width: Int, _ run: RunDescriptor) throws -> Double {
-        let count = width * run.image.values
-        let x = Tensor(
-            [Float](repeating: 0.5, count: count),
-            shape: [width, run.image.channels, run.image.height, run.image.width])
-        let times = Tensor((0..<width).map { $0 % run.schedule.timesteps })
-        let labels = network.classEmbeddings.map { rows in Tensor((0..<width).map { $0 % max(1, rows) }) }
+    /// Of a pass as a worker runs it.
+    private func time(_ denoiser: Denoiser<UNet>, _ width: Int, _ run: RunDescriptor) throws -> Double {
+        let image = run.image
+        let plan = SamplePlan(
+            seed: 0, number: 0, label: 0, timesteps: try TimestepList(from: run.schedule.timesteps, to: 0, steps: 1))
+        let start = ChainState(
+            noiseFor: [(0, 0)], imageShape: [image.channels, image.height, image.width], on: run.schedule)
+        var samples = (0..<width).map { _ in SampleState(plan, from: start) }
         let began = ContinuousClock.now
         // Read, so that it is computed on a device that works on its own.
-        _ = try TorchError.catching { withoutGradients { network(x, times, labels) }.isFinite }
+        _ = try TorchError.catching { withoutGradients { denoiser.advance(&samples).isFinite } }
         return (ContinuousClock.now - began) / .seconds(1)
     }
 
