@@ -24,10 +24,12 @@ extension SamplePass {
     package func coefficients(on schedule: Schedule, predicting prediction: Prediction) -> PassCoefficients {
         switch plan.sampler {
         case .ddpm(let variance): ancestral(variance, on: schedule)
-        case .ddim(let eta, let rawNoise): implicit(eta, rawNoise ? prediction : nil, on: schedule)
+        case .ddim(let eta, let rawNoise, let stride):
+            implicit(eta, rawNoise ? prediction : nil, to: stride.map { max(0, from - $0) } ?? to, on: schedule)
         case .dpmSolver: multistep(on: schedule)
-        case .euler: implicit(0, nil, on: schedule)
-        case .heun: isCorrection ? corrector(on: schedule) : predictor(on: schedule)
+        case .euler: implicit(0, nil, to: to, on: schedule)
+        case .heun(let fromNoise):
+            isCorrection ? corrector(fromNoise: fromNoise, on: schedule) : predictor(on: schedule)
         }
     }
 
@@ -37,15 +39,15 @@ extension SamplePass {
         let spread =
             switch variance {
             case .small: posterior.variance
-            // No noise is added on the way to the image.
-            case .large: to == 0 ? 0 : ForwardStep(from: to, to: from, on: schedule).noise
+            // As in diffusers, which adds some even on the way to the image, unless from the last timestep of all.
+            case .large: from == 1 ? 0 : ForwardStep(from: to, to: from, on: schedule).noise
             }
         return PassCoefficients(
             x: posterior.meanFromX, image: posterior.meanFromImage, noise: spread.squareRoot())
     }
 
     /// (5.3). √(1 − ᾱ_s − σ²)·ε̂ with σ² = η²·(1 − ᾱ_s)·λ: the root is taken of (1 − ᾱ_s)·(1 − η²·λ), no difference of near equals.
-    private func implicit(_ eta: Double, _ raw: Prediction?, on schedule: Schedule) -> PassCoefficients {
+    private func implicit(_ eta: Double, _ raw: Prediction?, to: Int, on schedule: Schedule) -> PassCoefficients {
         let added = ForwardStep(from: to, to: from, on: schedule).addedShare
         let direction = (schedule.noiseShare(to) * (1 - eta * eta * added)).squareRoot()
         let noise = eta * (schedule.noiseShare(to) * added).squareRoot()
@@ -75,7 +77,7 @@ extension SamplePass {
 
     /// (5.6): Euler's step, and ε̂, which is the slope of x/√ᾱ over √((1 − ᾱ)/ᾱ).
     private func predictor(on schedule: Schedule) -> PassCoefficients {
-        var step = implicit(0, nil, on: schedule)
+        var step = implicit(0, nil, to: to, on: schedule)
         if isHalf {
             let noise = schedule.noiseShare(from).squareRoot()
             step.keep = .init(x: 1 / noise, image: -schedule.alphaBar(from).squareRoot() / noise)
@@ -84,7 +86,9 @@ extension SamplePass {
     }
 
     /// (5.7): x_s + g·(ε̂_s − ε̂_t), with x_s from the pass before and half of the step's length for g.
-    private func corrector(on schedule: Schedule) -> PassCoefficients {
+    private func corrector(fromNoise: Bool, on schedule: Schedule) -> PassCoefficients {
+        // Asked in vain: so a plan's passes do not depend on its schedule.
+        guard fromNoise || schedule.snr(from) >= 1e-6 else { return PassCoefficients(x: 1, image: 0) }
         let signal = schedule.alphaBar(to).squareRoot(), noise = schedule.noiseShare(to).squareRoot()
         let half = (noise - signal * (schedule.noiseShare(from) / schedule.alphaBar(from)).squareRoot()) / 2
         return PassCoefficients(x: 1 + half / noise, image: -half * signal / noise, memory: -half)

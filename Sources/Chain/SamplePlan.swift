@@ -36,7 +36,7 @@ package struct SamplePlan: Hashable, Sendable, Codable {
 
     /// How often the network is asked; a guided sample is asked about twice each time.
     package var passes: Int {
-        guard sampler == .heun else { return timesteps.steps }
+        guard sampler.name == .heun else { return timesteps.steps }
         return 2 * timesteps.steps - (correctsLastStep ? 0 : 1)
     }
 
@@ -46,7 +46,7 @@ package struct SamplePlan: Hashable, Sendable, Codable {
     /// - Precondition: 0 ≤ index < `passes`.
     package func pass(_ index: Int) -> SamplePass {
         precondition((0..<passes).contains(index), "pass \(index) of a plan of \(passes)")
-        guard sampler == .heun else { return SamplePass(self, step: index, isCorrection: false, isHalf: false) }
+        guard sampler.name == .heun else { return SamplePass(self, step: index, isCorrection: false, isHalf: false) }
         let isLastAlone = index == passes - 1 && index.isMultiple(of: 2)
         return SamplePass(
             self, step: index / 2, isCorrection: !index.isMultiple(of: 2), isHalf: !isLastAlone)

@@ -43,10 +43,14 @@ package struct LocalSampling {
         let told = model.scheduler.sampling
         switch settings.sampler {
         case .ddpm: sampler = .ddpm(variance: try Self.variance(told.variance))
-        case .ddim: sampler = .ddim(eta: settings.eta, rawNoise: !settings.usesClippedOutput)
+        case .ddim:
+            let isWhole = settings.from == nil && settings.to == 0 && settings.steps > 0
+            sampler = .ddim(
+                eta: settings.eta, rawNoise: !settings.usesClippedOutput,
+                stride: isWhole ? model.schedule.timesteps / settings.steps : nil)
         case .dpmSolver: sampler = .dpmSolver
         case .euler: sampler = .euler
-        case .heun: sampler = .heun
+        case .heun: sampler = .heun(fromNoise: true)
         }
         try sampler.check(on: model.schedule)
         threshold = settings.threshold ?? Self.threshold(told, settings.sampler)
@@ -64,7 +68,7 @@ package struct LocalSampling {
 
     /// From given noise, which decides everything.
     ///
-    /// - Returns: [N, C, H, W], in float64 where the noise was.
+    /// - Returns: [N, C, H, W] in the noise's type, on the CPU.
     /// - Throws: `badNoise` where it does not fit the model or the sampler.
     package func samples(_ noise: GivenNoise, progress: (Double) -> Void = { _ in }) throws -> Tensor {
         let plans = try plans(noise.start.size(0), seed: 0)
@@ -76,8 +80,9 @@ package struct LocalSampling {
                 "\(settings.sampler.rawValue) over \(timesteps.steps) steps adds noise in \(wanted) of them, and the file holds that of \(noise.steps.count): add noise [\(wanted), N, C, H, W], or leave --noise out and let --seed draw it"
             )
         }
-        let start = ChainState(x: noise.start, timesteps: plans.map { _ in timesteps.start })
-        return try run(start, plans, wanted == 0 ? nil : noise.steps, progress)
+        let start = ChainState(
+            x: noise.start.to(denoiser.network.device), timesteps: plans.map { _ in timesteps.start })
+        return try run(start, plans, wanted == 0 ? nil : noise.steps.map { $0.to(start.x.device) }, progress)
     }
 
     /// From noise drawn here.
@@ -91,7 +96,10 @@ package struct LocalSampling {
         let shape = [configuration.outChannels] + size
         let plans = try plans(count, seed: seed)
         let noise = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: shape, on: denoiser.schedule)
-        return try run(ChainState(x: noise.x, timesteps: plans.map { _ in timesteps.start }), plans, nil, progress)
+        return try run(
+            ChainState(x: noise.x.to(denoiser.network.device), timesteps: plans.map { _ in timesteps.start }), plans,
+            nil,
+            progress)
     }
 
     private func run(
@@ -100,7 +108,7 @@ package struct LocalSampling {
         // Any tensor serves for a step that draws none.
         let padded = noise.map { given in (0..<timesteps.steps).map { given[min($0, given.count - 1)] } }
         let x = try TorchError.catching {
-            denoiser.sample(from: start, plans, noise: padded, progress: progress).state.x
+            denoiser.sample(from: start, plans, noise: padded, progress: progress).state.x.to(Device.cpu)
         }
         guard x.isFinite else {
             throw DiffusionError(

@@ -21,7 +21,7 @@ struct LocalSample: ParsableCommand {
             The noise is a safetensors file with
 
               x_T     [N, C, H, W]            where the samples begin
-              noise   [steps, N, C, H, W]     what ddpm, and ddim with --eta, add in each step; the last step to 0 adds none
+              noise   [steps, N, C, H, W]     what ddpm, and ddim with --eta, add in each step
 
             or with one tensor [1 + steps, N, C, H, W] that holds both. In float64 all is computed in float64. The output has `sample` \
             [N, C, H, W]. Euler and Heun take and give x itself, which is diffusers' sample divided by √(σ² + 1).
@@ -92,6 +92,9 @@ struct LocalSample: ParsableCommand {
     @Option(name: .long, help: "What the network predicts: epsilon, v_prediction or sample.")
     var prediction: String?
 
+    @Option(name: .long, help: ArgumentHelp("`cpu`, `cuda` or `cuda:1`.", valueName: "device"))
+    var device = DeviceName.cpu
+
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
 
@@ -101,6 +104,7 @@ struct LocalSample: ParsableCommand {
                 "This samples on this machine: add --local. Through the workers: collafuse client sample")
         }
         guard (1...1024).contains(threads) else { throw ValidationError("--threads lies in 1…1024") }
+        try device.check()
         guard (1...4096).contains(count) else { throw ValidationError("--count lies in 1…4096") }
     }
 
@@ -109,7 +113,8 @@ struct LocalSample: ParsableCommand {
         let settings = try settings()
         let given = try noise.map { try GivenNoise(SafetensorsArchive(contentsOf: URL(filePath: $0))) }
         let model = try ModelDirectory(
-            contentsOf: URL(filePath: model), dtype: given?.start.dtype == .float64 ? .float64 : .float32)
+            contentsOf: URL(filePath: model), dtype: given?.start.dtype == .float64 ? .float64 : .float32,
+            device: device.device)
         let sampling = try LocalSampling(model, settings)
         let bar = ProgressBar("samples, per cent")
         func show(_ share: Double) { bar.show(ClientProgress(done: Int(share * 100), total: 100)) }

@@ -162,6 +162,35 @@ struct SamplerTests {
         }
     }
 
+    @Test func heunLeavesStepsFromNoiseAsEulerMadeThem() throws {
+        func correction(_ sampler: Sampler, _ kind: Schedule.Kind, from t: Int) throws -> PassCoefficients {
+            let schedule = try Schedule(kind, timesteps: 1000)
+            let plan = SamplePlan(
+                seed: 0, number: 0, label: 0, timesteps: try TimestepList([t, t - 20], on: schedule), sampler: sampler)
+            #expect(plan.passes == 2 && plan.pass(1).isCorrection && plan.pass(1).asked == t - 20)
+            return plan.pass(1).coefficients(on: schedule, predicting: .epsilon)
+        }
+        let left = try correction(.heun(), .cosine(), from: 1000)
+        #expect(left.x == 1 && left.image == 0 && left.memory == 0)
+        #expect(try correction(.heun(fromNoise: true), .cosine(), from: 1000).memory > 300)
+        #expect(
+            try correction(.heun(), .cosine(), from: 980) == correction(.heun(fromNoise: true), .cosine(), from: 980))
+        #expect(try correction(.heun(), .linear(), from: 1000).memory > 0.05)
+    }
+
+    @Test func heunAsksWhereItMay() throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000)
+        func asked(to end: Int, atEnd: Bool) throws -> [Int] {
+            let plan = SamplePlan(
+                seed: 0, number: 0, label: 0, timesteps: try TimestepList([900, 700, end], on: schedule),
+                sampler: .heun(), asksAtEnd: atEnd)
+            return (0..<plan.passes).map { plan.pass($0).asked }
+        }
+        #expect(try asked(to: 500, atEnd: true) == [900, 700, 700, 500])
+        #expect(try asked(to: 500, atEnd: false) == [900, 700, 700])
+        #expect(try asked(to: 0, atEnd: true) == [900, 700, 700])
+    }
+
     @Test func samplersThatCannotBeAreRefused() throws {
         let schedule = try Schedule(.cosine(), timesteps: 1000), silent = try Schedule(.linear(end: 1), timesteps: 100)
         for eta in [-0.1, 1.1, .nan] {
@@ -173,7 +202,7 @@ struct SamplerTests {
             try Sampler(name).check(on: schedule)
             #expect(Sampler(name).name == name)
         }
-        #expect { try Sampler.heun.check(on: silent) } throws: { ($0 as? ChainError)?.code == .badSampler }
+        #expect { try Sampler.heun().check(on: silent) } throws: { ($0 as? ChainError)?.code == .badSampler }
         for threshold in [
             Threshold.clip(0), .clip(.nan), .clip(.infinity), .dynamic(quantile: 0, maximum: 2),
             .dynamic(quantile: 1.1, maximum: 2), .dynamic(quantile: 0.9, maximum: 0.9),

@@ -9,7 +9,7 @@ import Torch
 struct SamplerGoldenTests {
     /// A trajectory of diffusers': its settings, and the timesteps at which it asked the network, as diffusers counts them.
     struct Walk: Decodable {
-        let sampler: String, eta: Double, raw: Bool, variance: String, prediction: String, schedule: String
+        let sampler: String, eta: Double, stride: Int, raw: Bool, variance: String, prediction: String, schedule: String
         let clip: Double, quantile: Double, maximum: Double, asked: [Int]
 
         var title: String { "\(sampler) η \(eta) \(prediction) \(schedule) clip \(clip) quantile \(quantile)" }
@@ -18,7 +18,8 @@ struct SamplerGoldenTests {
             let sampler: Sampler
             switch try #require(Sampler.Name(rawValue: self.sampler)) {
             case .ddpm: sampler = .ddpm(variance: variance == "fixed_large" ? .large : .small)
-            case .ddim: sampler = .ddim(eta: eta, rawNoise: raw)
+            case .ddim: sampler = .ddim(eta: eta, rawNoise: raw, stride: stride)
+            case .heun: sampler = .heun(fromNoise: true)
             case let name: sampler = Sampler(name)
             }
             var timesteps: [Int] = []
@@ -116,7 +117,7 @@ struct SamplerGoldenTests {
         for (row, error) in errors.doubles.enumerated() {
             // diffusers' Euler and Heun work on x/√ᾱ, whose rounding at t is this much of x_s.
             let pass = passes[row], ratio = (schedule.alphaBar(pass.to) / schedule.alphaBar(pass.from)).squareRoot()
-            let rounding = [.euler, .heun].contains(pass.plan.sampler) ? ratio * 0x1p-22 : 0
+            let rounding = [.euler, .heun].contains(pass.plan.sampler.name) ? ratio * 0x1p-22 : 0
             #expect(error < 1e-5 + rounding, "\(titles[row]): \(error)")
         }
     }

@@ -22,7 +22,7 @@ struct SamplingTests {
     }
 
     /// In float64, with the exact denoiser of a Gaussian: mean and variance at the cut and at the end are known.
-    @Test(arguments: [Sampler.ddpm(), .ddim(), .ddim(eta: 0.7), .dpmSolver, .heun], [500, 0])
+    @Test(arguments: [Sampler.ddpm(), .ddim(), .ddim(eta: 0.7), .dpmSolver, .heun()], [500, 0])
     func wholeTrajectoriesReachTheKnownDistribution(sampler: Sampler, end: Int) throws {
         let mean = 0.3, variance = 0.16, count = 4000
         let denoiser = try Denoiser(
@@ -50,7 +50,7 @@ struct SamplingTests {
             try plan(2, to: 700, steps: 3, .ddim(eta: 0.5), label: 3, guidance: 2.5, threshold: .clip(1)),
             try plan(3, to: 0, steps: 6, .ddim(eta: 1), label: 2, guidance: 0, threshold: .clip(1.5)),
             try plan(4, to: 0, steps: 5, .dpmSolver, label: 1, threshold: .dynamic(quantile: 0.9, maximum: 2)),
-            try plan(5, to: 300, steps: 3, .heun, label: 0, guidance: 1.5, threshold: .clip(1)),
+            try plan(5, to: 300, steps: 3, .heun(), label: 0, guidance: 1.5, threshold: .clip(1)),
             try plan(6, to: 300, steps: 6, .euler, label: 0, threshold: .clip(1)),
         ]
         func sample(_ plans: [SamplePlan]) -> (state: ChainState, image: Tensor) {
@@ -73,7 +73,7 @@ struct SamplingTests {
     @Test(
         arguments: [
             Sampler.ddpm(), .ddpm(variance: .large), .ddim(), .ddim(eta: 0.5, rawNoise: true), .dpmSolver, .euler,
-            .heun,
+            .heun(), .heun(fromNoise: true),
         ], [400, 0])
     func aSampleDoesNotDependOnARestart(sampler: Sampler, end: Int) throws {
         let model = try ModelDirectory(contentsOf: goldens("unet-classes"))

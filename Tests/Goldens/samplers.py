@@ -111,9 +111,10 @@ class Walk:
 
 SETTINGS = [
     dict(sampler="ddpm"), dict(sampler="ddpm", variance_type="fixed_large", timestep_spacing="leading"),
+    dict(sampler="ddpm", variance_type="fixed_large"),
     dict(sampler="ddpm", thresholding=True, sample_max_value=2.0, dynamic_thresholding_ratio=0.9),
     dict(sampler="ddim", clip_sample=False), dict(sampler="ddim", eta=0.6, raw=False),
-    dict(sampler="ddim", eta=0.3, raw=True), dict(sampler="ddim", clip_sample_range=1.5),
+    dict(sampler="ddim", eta=0.3, raw=True), dict(sampler="ddim", timestep_spacing="linspace"), dict(sampler="ddim", clip_sample_range=1.5),
     dict(sampler="ddim", thresholding=True, sample_max_value=3.0, dynamic_thresholding_ratio=0.8, raw=False),
     dict(sampler="dpm-solver++"), dict(sampler="dpm-solver++", timestep_spacing="leading"),
     dict(sampler="dpm-solver++", thresholding=True, sample_max_value=2.0, dynamic_thresholding_ratio=0.95),
@@ -132,7 +133,7 @@ def described(given, walk):
     """The numbers of the scheduler that Swift is to follow."""
     config = walk.made.config
     clips = given["sampler"] in ("ddpm", "ddim", "heun") and config.get("clip_sample") and not config.get("thresholding")
-    return dict(sampler=given["sampler"], eta=walk.eta, raw=walk.raw, variance=config.get("variance_type") or "",
+    return dict(sampler=given["sampler"], eta=walk.eta, stride=1000 // walk.made.num_inference_steps, raw=walk.raw, variance=config.get("variance_type") or "",
                 prediction=config["prediction_type"], schedule=config["beta_schedule"],
                 clip=config["clip_sample_range"] if clips else 0.0,
                 quantile=config["dynamic_thresholding_ratio"] if config.get("thresholding") else 0.0,

@@ -148,7 +148,7 @@ struct RequestTests {
         #expect(order.start == [(0..<16).map(Float.init), (16..<32).map(Float.init)])
         payload.denoiseRequest.dynamicQuantile = 0.99
         #expect(try DenoiseOrder(payload, run: run).threshold == .dynamic(quantile: 0.99, maximum: 1.5))
-        let samplers: [(WireSamplerKind, Sampler)] = [(.dpmSolver, .dpmSolver), (.euler, .euler), (.heun, .heun)]
+        let samplers: [(WireSamplerKind, Sampler)] = [(.dpmSolver, .dpmSolver), (.euler, .euler), (.heun, .heun())]
         for (kind, sampler) in samplers {
             payload.denoiseRequest.sampler = kind
             #expect(try DenoiseOrder(payload, run: run).sampler == sampler)

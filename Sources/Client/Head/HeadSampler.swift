@@ -128,7 +128,7 @@ extension SamplerChoice {
         case .ddim: .ddim()
         case .dpmSolver: .dpmSolver
         case .euler: .euler
-        case .heun: .heun
+        case .heun: .heun()
         }
     }
 }
