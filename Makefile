@@ -6,12 +6,13 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline picture test build setup format lint clean
+.PHONY: help demo demo-baseline bench-denoise picture test build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
 	@echo "make demo-baseline   compare the demo with each client alone, at equal CPU time"
 	@echo "make picture  the README's picture anew, from the last demo"
+	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make test    build and run all tests"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -33,6 +34,12 @@ out/demo/picture.svg:
 
 # Tests that kill processes or look at the clock run after the others, which would hold them up.
 TIMED := 'CommandTests|BrokerTests'
+
+PYTHON ?= python3
+
+bench-denoise: build
+	mkdir -p out
+	.build/release/collafuse bench denoise --python $(PYTHON) --json out/bench-denoise.json
 
 # Tests run beside each other: a thread each, or libtorch's threads wait for one another.
 test: export OMP_NUM_THREADS := 1

@@ -86,6 +86,11 @@ let floor4: [Target] = [
     room(
         "Evaluation",
         ["CollaFuseClient", "Chain", "Diffusion", "Launch", "Trust", "Torch", "Safetensors", "Images"]),
+    room(
+        "Bench",
+        [
+            "Worker", "CollaFuseClient", "Launch", "Chain", "Diffusion", "Torch", "Trust", "Wire", "Sodium", logging,
+        ]),
 ]
 
 let floor5: [Target] = [
@@ -99,7 +104,8 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse-compute",
         dependencies: [
-            "Worker", "CollaFuseClient", "CommandOptions", "Evaluation", "Launch", "Diffusion", "Images", "Trust",
+            "Worker", "CollaFuseClient", "CommandOptions", "Evaluation", "Bench", "Launch", "Diffusion", "Images",
+            "Trust",
             "Observability", "Wire", "Chain",
             "Torch",
             "Safetensors", arguments, logging, lifecycle, signals,
@@ -140,6 +146,7 @@ let testTargets: [Target] = [
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
+    tests("Bench", ["Bench"]),
     tests("Command", ["Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Wire"]),
 ]
 

@@ -73,6 +73,10 @@ ct_status ct_device_of(ct_tensor a, ct_device *out) {
   CT_RUN(auto d = get(a).device(); *out = {d.is_cuda() ? CT_CUDA : CT_CPU, d.has_index() ? d.index() : 0})
 }
 
+ct_status ct_revision(ct_tensor a, int64_t *out) {
+  CT_RUN(out[0] = reinterpret_cast<int64_t>(get(a).const_data_ptr()); out[1] = get(a)._version())
+}
+
 ct_status ct_is_contiguous(ct_tensor a, int32_t format, bool *out) {
   CT_RUN(*out = get(a).is_contiguous(memory_format(format)))
 }

@@ -3,12 +3,18 @@
 // Whatever does not fit (a gradient, a device, a layout) takes libtorch's own operations.
 #include <ATen/Parallel.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/conv2d.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/upsample_nearest2d.h>
 #include <c10/core/GradMode.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
+
+#include <cstring>
 
 #include "support.hpp"
 
@@ -163,15 +169,79 @@ at::Tensor attention(const at::Tensor &q, const at::Tensor &k, const at::Tensor 
                     k.size(2) > 0 && k.scalar_type() == q.scalar_type() && v.scalar_type() == q.scalar_type() &&
                     k.is_cpu() && v.is_cpu() && is_split(q) && is_split(k) && is_split(v) && !records(q) &&
                     !records(k) && !records(v);
-  if (!fits)
-    return at::scaled_dot_product_attention(q, k, v, {}, 0.0, false,
-                                            scale > 0 ? std::optional<double>(scale) : std::nullopt);
+  if (!fits) {
+    const auto factor = scale > 0 ? std::optional<double>(scale) : std::nullopt;
+    const auto call = [&](const at::Tensor &a, const at::Tensor &b, const at::Tensor &c) {
+      return at::scaled_dot_product_attention(a, b, c, {}, 0.0, false, factor);
+    };
+    // The gradient of libtorch's bfloat16 kernel takes five times as long as that of its float32 one on narrow heads.
+    if (q.is_cpu() && q.scalar_type() == at::kBFloat16 && records(q)) {
+      const c10::impl::ExcludeDispatchKeyGuard plain(c10::DispatchKey::AutocastCPU);
+      return call(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat)).to(at::kBFloat16);
+    }
+    return call(q, k, v);
+  }
   return q.scalar_type() == at::kFloat ? attend_all<float>(q, k, v) : attend_all<at::BFloat16>(q, k, v);
+}
+
+// ---- convolution of an image twice as large
+
+/// [O, I, 3, 3] → [4·O, I, 2, 2]: for the upper left, upper right, lower left and lower right of four equal pixels.
+at::Tensor fold_upsampling(const at::Tensor &weight) {
+  TORCH_CHECK(weight.dim() == 4 && weight.size(2) == 3 && weight.size(3) == 3, "a 3×3 kernel is wanted, not one of shape ",
+              weight.sizes());
+  // Of three neighbours two are the same pixel: the last two seen from the first of a pair, the first two from the second.
+  const auto fold = [](const at::Tensor &w, int64_t dim, bool second) {
+    const auto a = w.narrow(dim, 0, 1), b = w.narrow(dim, 1, 1), c = w.narrow(dim, 2, 1);
+    return second ? at::cat({at::add(a, b), c}, dim) : at::cat({a, at::add(b, c)}, dim);
+  };
+  const auto wide = weight.detach().to(at::kFloat);
+  std::vector<at::Tensor> parts;
+  for (const bool lower : {false, true})
+    for (const bool right : {false, true}) parts.push_back(fold(fold(wide, 2, lower), 3, right));
+  return at::cat(parts, 0).to(weight.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+/// [N, 4·C, H + 1, W + 1], four pixels beside each other → [N, C, 2·H, 2·W]
+at::Tensor spread(const at::Tensor &x) {
+  const auto channels = x.size(1) / 4, height = x.size(2) - 1, width = x.size(3) - 1;
+  auto y = at::empty({x.size(0), channels, 2 * height, 2 * width}, x.options(), at::MemoryFormat::ChannelsLast);
+  const auto bytes = static_cast<size_t>(channels) * x.element_size();
+  const auto *from = static_cast<const char *>(x.const_data_ptr());
+  auto *to = static_cast<char *>(y.mutable_data_ptr());
+  at::parallel_for(0, x.size(0) * 2 * height, 1, [&](int64_t begin, int64_t end) {
+    for (auto row = begin; row < end; ++row) {
+      const auto n = row / (2 * height), i = row % (2 * height);
+      for (int64_t j = 0; j < 2 * width; ++j) {
+        const auto pixel = (n * (height + 1) + (i + 1) / 2) * (width + 1) + (j + 1) / 2;
+        std::memcpy(to + (row * 2 * width + j) * bytes, from + (pixel * 4 + 2 * (i % 2) + j % 2) * bytes, bytes);
+      }
+    }
+  });
+  return y;
+}
+
+at::Tensor upsampled_conv2d(const at::Tensor &x, const at::Tensor &weight, const std::optional<at::Tensor> &bias,
+                            const at::Tensor &folded) {
+  if (folded.defined() && has_kernels(x) && x.is_contiguous(at::MemoryFormat::ChannelsLast)) {
+    const auto biases = bias ? std::optional(bias->repeat({4})) : std::nullopt;
+    return spread(at::conv2d(x, folded, biases, 1, 1).contiguous(at::MemoryFormat::ChannelsLast));
+  }
+  const auto larger = at::upsample_nearest2d(x, at::IntArrayRef({2 * x.size(2), 2 * x.size(3)}));
+  return at::conv2d(larger, weight, bias, 1, 1);
 }
 
 }  // namespace
 
 extern "C" {
+
+ct_status ct_fold_upsampling(ct_tensor weight, ct_tensor *out) { CT_MAKE(fold_upsampling(get(weight))) }
+
+ct_status ct_upsampled_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, ct_tensor optional_folded,
+                              ct_tensor *out) {
+  CT_MAKE(upsampled_conv2d(get(x), get(weight), optional(optional_bias),
+                           optional_folded == nullptr ? at::Tensor() : get(optional_folded)))
+}
 
 ct_status ct_group_norm(ct_tensor x, ct_tensor optional_shift, int64_t groups, ct_tensor weight, ct_tensor bias,
                         double epsilon, bool silu, ct_tensor *out) {

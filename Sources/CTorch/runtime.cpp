@@ -1,6 +1,7 @@
 // Errors, threads, gradient mode, and the balance of tensors.
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/GradMode.h>
 #include <torch/headeronly/version.h>
@@ -113,6 +114,18 @@ ct_status ct_set_flush_denormal(bool on) { CT_RUN(at::globalContext().setFlushDe
 bool ct_gradients_enabled(void) { return c10::GradMode::is_enabled(); }
 
 void ct_set_gradients_enabled(bool on) { c10::GradMode::set_enabled(on); }
+
+ct_status ct_mixed_enter(int32_t dtype) {
+  CT_RUN(for (auto kind : {at::kCPU, at::kCUDA}) {
+    at::autocast::set_autocast_dtype(kind, ctorch::scalar_type(dtype));
+    at::autocast::set_autocast_enabled(kind, true);
+  } at::autocast::increment_nesting())
+}
+
+ct_status ct_mixed_leave(void) {
+  CT_RUN(for (auto kind : {at::kCPU, at::kCUDA}) at::autocast::set_autocast_enabled(kind, false);
+         if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache())
+}
 
 ct_status ct_cuda_devices(int32_t *out) { CT_RUN(*out = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0) }
 

@@ -37,6 +37,19 @@ extension Tensor {
     }
 }
 
+/// Runs `body` with convolutions, linear layers and matrix products in a narrower type, while parameters, norms and what is added
+/// up stay as they are. Gradients of parameters are of the parameters' type.
+///
+/// - Parameter dtype: nil: nothing is changed.
+package func withMixedPrecision<Result, Failure: Error>(
+    _ dtype: DType?, _ body: () throws(Failure) -> Result
+) throws(Failure) -> Result {
+    guard let dtype else { return try body() }
+    Tensor.run("withMixedPrecision") { ct_mixed_enter(dtype.rawValue) }
+    defer { Tensor.run("withMixedPrecision") { ct_mixed_leave() } }
+    return try body()
+}
+
 /// Runs `body` without recording operations: for sampling, measuring, and changing parameters.
 ///
 /// The closure is synchronous on purpose: the mode belongs to the thread, and an `await` could continue on another one.

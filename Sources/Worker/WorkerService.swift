@@ -5,6 +5,7 @@ package import Logging
 package import Observability
 internal import ServiceLifecycle
 internal import Sodium
+internal import Torch
 internal import Trust
 internal import Wire
 internal import ZeroMQ
@@ -30,12 +31,13 @@ package struct WorkerService: Service {
         switch settings.role {
         case .denoise:
             role = .denoise
+            let device = settings.device, dtype = settings.dtype ?? device.fastest
             let width =
                 try settings.slots
                 ?? BatchProfile(registry: settings.registry, logger: logger).cap(
-                    for: identity.run, threads: settings.threads)
+                    for: identity.run, device: device, dtype: dtype, threads: settings.threads)
             engine = DenoiseLoop(
-                desk: identity.desk, run: identity.run, registry: registry, slots: width,
+                desk: identity.desk, run: identity.run, registry: registry, slots: width, device: device, dtype: dtype,
                 checkpoints: settings.checkpoints, logger: logger)
             // Twice as many jobs as fill the batch: the next ones wait here, not behind a round trip.
             slots = UInt32(clamping: 2 * width)

@@ -1,4 +1,5 @@
 package import Foundation
+package import Torch
 
 /// What a worker is told when it starts.
 package struct WorkerSettings: Sendable {
@@ -19,6 +20,10 @@ package struct WorkerSettings: Sendable {
     package var state: URL?
     /// denoise: network inputs of one forward pass, at most; nil: found by trying.
     package var slots: Int?
+    /// denoise: where forward passes run.
+    package var device: Device
+    /// denoise: what they compute in; nil: the type that is fastest there with its quality kept.
+    package var dtype: DType?
     /// denoise: when running jobs are written down.
     package var checkpoints: CheckpointSettings
     /// Threads that one operation may use; for what is measured.
@@ -27,7 +32,8 @@ package struct WorkerSettings: Sendable {
 
     package init(
         role: Role, deployment: URL, kit: URL, brokers: [String], run: String? = nil, registry: URL, state: URL?,
-        slots: Int? = nil, checkpoints: CheckpointSettings = CheckpointSettings(), threads: Int = 1,
+        slots: Int? = nil, device: Device = .cpu, dtype: DType? = nil,
+        checkpoints: CheckpointSettings = CheckpointSettings(), threads: Int = 1,
         training: TrainingSettings = TrainingSettings()
     ) {
         self.role = role
@@ -38,6 +44,8 @@ package struct WorkerSettings: Sendable {
         self.registry = registry
         self.state = state
         self.slots = slots
+        self.device = device
+        self.dtype = dtype
         self.checkpoints = checkpoints
         self.threads = threads
         self.training = training

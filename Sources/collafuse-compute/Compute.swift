@@ -8,7 +8,10 @@ struct Compute: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "collafuse",
         abstract: "The half of collafuse that computes with tensors.",
-        subcommands: [Work.self, ClientCommand.self, Model.self, LocalSample.self, Report.self, BaselineCommand.self])
+        subcommands: [
+            Work.self, ClientCommand.self, Model.self, LocalSample.self, Report.self, BaselineCommand.self,
+            BenchCommand.self,
+        ])
 
     static func main() async {
         do {

@@ -78,6 +78,18 @@ struct Work: AsyncParsableCommand {
         help: ArgumentHelp("denoise: but not more often than this.", valueName: "seconds"))
     var checkpointSeconds = 2.0
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp("denoise: where forward passes run: `cpu`, `cuda` or `cuda:1`.", valueName: "device"))
+    var device = DeviceName.cpu
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "denoise: what they compute in: float32, bfloat16 or float16; `auto` for what is fastest there with its quality kept.",
+            valueName: "type"))
+    var dtype = WorkerType.auto
+
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
 
@@ -98,6 +110,7 @@ struct Work: AsyncParsableCommand {
                 "--batch, --slots, --threads, --images, --publish-every, --checkpoint-every and --learning-rate must be above 0, --batch and --slots at most 4096"
             )
         }
+        try device.check()
     }
 
     func run() async throws {
@@ -109,6 +122,7 @@ struct Work: AsyncParsableCommand {
                 role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit),
                 brokers: node.broker,
                 run: node.run, registry: URL(filePath: registry), state: state.map { URL(filePath: $0) }, slots: slots,
+                device: device.device, dtype: dtype.dtype,
                 checkpoints: CheckpointSettings(passes: checkpointEvery, seconds: checkpointSeconds), threads: threads,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, minSNR: minSnr,
@@ -126,6 +140,21 @@ struct Work: AsyncParsableCommand {
     let images = "\(progress.images)" + (progress.target.map { "/\($0)" } ?? " images")
     let loss = progress.excess.map { String(format: " · loss above floor %.3f", $0) } ?? ""
     Supervision.progress(share, "trained \(images)\(loss)")
+}
+
+/// What a worker computes in.
+enum WorkerType: String, ExpressibleByArgument, CaseIterable {
+    case auto, float32, bfloat16, float16
+
+    /// nil: the worker's choice.
+    var dtype: DType? {
+        switch self {
+        case .auto: nil
+        case .float32: .float32
+        case .bfloat16: .bfloat16
+        case .float16: .float16
+        }
+    }
 }
 
 extension WorkerSettings.Role: ExpressibleByArgument {}

@@ -14,6 +14,6 @@ struct CollaFuse: AsyncParsableCommand {
             """,
         subcommands: [
             Up.self, Keys.self, BrokerCommand.self, WorkerForward.self, ClientForward.self, ModelForward.self,
-            SampleForward.self, ReportForward.self, BaselineForward.self,
+            SampleForward.self, ReportForward.self, BaselineForward.self, BenchForward.self,
         ])
 }

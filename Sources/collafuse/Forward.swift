@@ -65,3 +65,8 @@ struct BaselineForward: Forward {
     static let configuration = collafuse.configuration("baseline", "Train each client alone, to compare a run with.")
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }
+
+struct BenchForward: Forward {
+    static let configuration = collafuse.configuration("bench", "Measure this project against others.")
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}

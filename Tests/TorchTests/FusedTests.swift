@@ -84,4 +84,41 @@ import Testing
         #expect(y.dtype == dtype && y.shape == expected.shape)
         #expect(relative(y, expected) < 2 * (Self.tolerance[dtype] ?? 0))
     }
+
+    /// Odd sides, one pixel, several images; afterwards the weights change, and so must the result.
+    @Test(arguments: [DType.float32, .bfloat16, .float64])
+    func convolutionOfTheImageTwiceAsLarge(_ dtype: DType) {
+        var source = ParameterSource(seed: 6)
+        let layer = UpsampledConv2d(16, 24, &source)
+        layer.convert(to: dtype, format: .channelsLast)
+        for (height, width) in [(5, 3), (1, 1), (4, 4)] {
+            let x = source.normal([2, 16, height, width]).to(dtype).contiguous(.channelsLast)
+            for scale in [1, -0.5] {
+                let parameters = layer.parameters
+                withoutGradients { parameters[0].copy(from: parameters[0] * scale) }
+                let expected = x.to(.float64).upsampledNearest(height: 2 * height, width: 2 * width)
+                    .conv2d(parameters[0].to(.float64), parameters[1].to(.float64), padding: 1)
+                let y = withoutGradients { layer(x) }
+                #expect(y.dtype == dtype && y.shape == expected.shape)
+                #expect(relative(y, expected) < 2 * (Self.tolerance[dtype] ?? 0))
+            }
+        }
+    }
+
+    @Test func mixedPrecisionKeepsParametersAndTheirGradients() throws {
+        var source = ParameterSource(seed: 7)
+        let layer = Conv2d(16, 16, kernel: 3, padding: 1, &source), x = source.normal([2, 16, 6, 6]).detached()
+        func gradient(_ dtype: DType?) throws -> Tensor {
+            Gradients.drop([layer.weight])
+            let y = withMixedPrecision(dtype) { layer(x) }
+            #expect(y.dtype == dtype ?? .float32)
+            y.to(.float32).square().mean().backward()
+            return try #require(layer.weight.gradient).clone()
+        }
+        let exact = try gradient(nil), mixed = try gradient(.bfloat16)
+        #expect(mixed.dtype == .float32 && layer.weight.dtype == .float32)
+        let error = relative(mixed, exact.to(.float64))
+        #expect(error < 1e-2 && error > 0)
+        #expect(layer(x).dtype == .float32)
+    }
 }

@@ -59,6 +59,9 @@ ct_status ct_threads(int32_t *out);
 ct_status ct_set_flush_denormal(bool on);
 bool ct_gradients_enabled(void);  // of this thread
 void ct_set_gradients_enabled(bool on);
+// Convolutions and products of matrices compute in `dtype` whatever their operands are, on this thread, until it is left.
+ct_status ct_mixed_enter(int32_t dtype);
+ct_status ct_mixed_leave(void);
 ct_status ct_cuda_devices(int32_t *out);
 bool ct_cpu_has_bfloat16(void);  // instructions that multiply bfloat16
 void ct_free(ct_tensor tensor);  // NULL is allowed
@@ -82,6 +85,8 @@ ct_status ct_shape(ct_tensor a, int64_t *out);    // `rank` numbers
 ct_status ct_strides(ct_tensor a, int64_t *out);  // `rank` numbers, in elements
 ct_status ct_dtype(ct_tensor a, int32_t *out);
 ct_status ct_device_of(ct_tensor a, ct_device *out);
+// Two numbers that are others once the elements are changed or replaced
+ct_status ct_revision(ct_tensor a, int64_t *out);
 ct_status ct_is_contiguous(ct_tensor a, int32_t format, bool *out);
 ct_status ct_item(ct_tensor a, double *out);  // the only element, as a double
 ct_status ct_item_int(ct_tensor a, int64_t *out);
@@ -192,6 +197,13 @@ ct_status ct_group_norm(ct_tensor x, ct_tensor optional_shift, int64_t groups, c
                         double epsilon, bool silu, ct_tensor *out);
 // [N, heads, length, d]. Scale <= 0: 1/√d. Fused where d is 8 or 16.
 ct_status ct_attention(ct_tensor query, ct_tensor key, ct_tensor value, double scale, ct_tensor *out);
+
+// conv2d(upsample_nearest2d(x, 2×), weight, bias, padding 1) for a 3×3 weight. Between repeated pixels a 3×3 kernel sees only 2×2
+// different ones, so four 2×2 kernels, one for each pixel of a repeated one, do the same with less than half the products.
+// `folded` is what ct_fold_upsampling made of the weight; NULL: libtorch's own way, which records gradients.
+ct_status ct_fold_upsampling(ct_tensor weight, ct_tensor *out);
+ct_status ct_upsampled_conv2d(ct_tensor x, ct_tensor weight, ct_tensor optional_bias, ct_tensor optional_folded,
+                              ct_tensor *out);
 
 // ---- linalg.cpp
 ct_status ct_matmul(ct_tensor a, ct_tensor b, ct_tensor *out);

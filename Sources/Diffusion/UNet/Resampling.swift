@@ -5,7 +5,7 @@ enum Resampler: Module {
     /// y = conv(x), stride 2. diffusers pads below and to the right only where `padding` is 0.
     case downConvolution(Conv2d)
     /// y = conv(nearest(x))
-    case upConvolution(Conv2d)
+    case upConvolution(UpsampledConv2d)
     case resnet(ResnetBlock)
 
     static func down(
@@ -26,7 +26,7 @@ enum Resampler: Module {
         _ source: inout ParameterSource
     ) -> Resampler {
         switch kind {
-        case .conv: .upConvolution(Conv2d(channels, channels, kernel: 3, padding: 1, &source))
+        case .conv: .upConvolution(UpsampledConv2d(channels, channels, &source))
         case .resnet: .resnet(ResnetBlock(channels, channels, configuration, resample: .up, &source))
         }
     }
@@ -36,7 +36,7 @@ enum Resampler: Module {
         case .downConvolution(let convolution):
             convolution(convolution.padding == 0 ? x.padded([0, 1, 0, 1]) : x)
         case .upConvolution(let convolution):
-            convolution(x.upsampledNearest(height: 2 * x.size(2), width: 2 * x.size(3)))
+            convolution(x)
         case .resnet(let block):
             block(x, time)
         }
@@ -44,7 +44,8 @@ enum Resampler: Module {
 
     func name(_ parameters: inout ParameterNames) {
         switch self {
-        case .downConvolution(let convolution), .upConvolution(let convolution): parameters.add("conv", convolution)
+        case .downConvolution(let convolution): parameters.add("conv", convolution)
+        case .upConvolution(let convolution): parameters.add("conv", convolution)
         case .resnet(let block): block.name(&parameters)
         }
     }

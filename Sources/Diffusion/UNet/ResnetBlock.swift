@@ -39,16 +39,16 @@ struct ResnetBlock: Module {
 
     /// - Parameter time: act(e), which all blocks share.
     func callAsFunction(_ x: Tensor, _ time: Tensor) -> Tensor {
-        var h = conv1(resampled(activation(norm1(x))))
-        let shift = timeProjection(time).unsqueezed(-1).unsqueezed(-1)
+        var h = conv1(resampled(activation(norm1, x)))
+        let entering = timeProjection(time)
         switch entry {
         case .add:
-            h = norm2(h + shift)
+            h = activation(norm2, h, shift: entering)
         case .scaleShift:
-            let parts = shift.chunked(2, 1)
-            h = norm2(h) * (parts[0] + 1) + parts[1]
+            let parts = entering.unsqueezed(-1).unsqueezed(-1).chunked(2, 1)
+            h = activation(norm2(h) * (parts[0] + 1) + parts[1])
         }
-        h = conv2(activation(h))
+        h = conv2(h)
         let straight = resampled(x)
         let sum = (shortcut.map { $0(straight) } ?? straight) + h
         return scale == 1 ? sum : sum / scale

@@ -11,7 +11,7 @@ package import Torch
 ///            └────────┴───────────────────────────────────────┘
 ///
 /// Sides must be divisible by two once for each resolution but the first. Type, device and layout are those of the parameters:
-/// `convert(to:device:format:)` changes them. Inputs are converted to the parameters' type, the output back to that of x.
+/// `convert(to:device:format:)` changes them. Inputs are brought to the parameters' type and device, the output back to those of x.
 package struct UNet: DenoisingNetwork {
     package let configuration: UNetConfiguration
     private let convIn: Conv2d
@@ -85,11 +85,15 @@ package struct UNet: DenoisingNetwork {
     ///   - labels: [N], or [N, time width] where classes enter by `identity`; nil where there are none.
     ///   - text: [N, S, D]; nil where no block looks at it.
     package func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?, text: Tensor?) -> Tensor {
+        let timesteps = timesteps.to(device)
         var embedding = time(timeProjection(timesteps))
-        if let classes, let labels { embedding = embedding + classes(labels, timeProjection).to(dtype) }
+        if let classes, let labels = labels?.to(device) {
+            embedding = embedding + classes(labels, timeProjection).to(dtype)
+        }
         let activated = configuration.activation(embedding)  // every residual block begins with it
-        let text = text?.to(dtype)
-        var h = convIn((configuration.centerInputSample ? 2 * x - 1 : x).to(dtype))
+        let text = text?.to(device).to(dtype)
+        let here = x.to(device)
+        var h = convIn((configuration.centerInputSample ? 2 * here - 1 : here).to(dtype))
         var skips = [h]
         for block in downBlocks {
             let outputs = block(h, activated, text)
@@ -98,9 +102,9 @@ package struct UNet: DenoisingNetwork {
         }
         if let midBlock { h = midBlock(h, activated, text) }
         for block in upBlocks { h = block(h, &skips, activated, text) }
-        let output = convOut(activationOut(normOut(h))).to(x.dtype)
+        let output = convOut(activationOut(normOut, h)).to(x.dtype).to(x.device)
         guard configuration.timeEmbeddingType == .fourier else { return output }
-        return output / timesteps.to(x.dtype).reshaped(-1, 1, 1, 1)
+        return output / timesteps.to(x.dtype).to(x.device).reshaped(-1, 1, 1, 1)
     }
 
     package func name(_ parameters: inout ParameterNames) {

@@ -4,7 +4,7 @@ internal import Disk
 package import Foundation
 package import Logging
 internal import Sodium
-internal import Torch
+package import Torch
 
 /// How wide a forward pass is worth being on this machine, found by trying.
 ///
@@ -46,7 +46,7 @@ package struct BatchProfile {
     ///   - device: and `dtype`, that passes are run on and in.
     ///   - threads: that one operation may use.
     /// - Throws: what makes a network of the run's configuration fail.
-    package func cap(for run: RunDescriptor, device: String = "cpu", dtype: String = "float32", threads: Int) throws
+    package func cap(for run: RunDescriptor, device: Device = .cpu, dtype: DType = .float32, threads: Int) throws
         -> Int
     {
         let model = BLAKE2b.hash(Array(run.backboneConfig.utf8), length: 16).map { String(format: "%02x", $0) }.joined()
@@ -55,7 +55,7 @@ package struct BatchProfile {
             "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(dtype) \(threads) threads"
         var known = read()
         if let measured = known[key], let cap = Self.choose(measured) { return cap }
-        let measured = try measure(run)
+        let measured = try measure(run, device, dtype)
         guard let cap = Self.choose(measured) else { return 2 }
         known[key] = measured
         write(known)
@@ -79,9 +79,10 @@ package struct BatchProfile {
     }
 
     /// A few passes of each width, with random weights: how long one takes does not depend on them.
-    private func measure(_ run: RunDescriptor) throws -> [Measurement] {
+    private func measure(_ run: RunDescriptor, _ device: Device, _ dtype: DType) throws -> [Measurement] {
         var source = ParameterSource(seed: 0)
         let network = UNet(try UNetConfiguration(json: run.backboneConfig), &source)
+        network.prepareForInference(dtype: dtype, device: device)
         let denoiser = try Denoiser(network, on: run.schedule, labels: run.labels.count)
         var measured: [Measurement] = []
         var width = 1

@@ -4,7 +4,7 @@ package import Exchange
 internal import Foundation
 package import Logging
 internal import Sealing
-internal import Torch
+package import Torch
 internal import Wire
 
 /// The denoising worker's engine.
@@ -17,6 +17,8 @@ package struct DenoiseLoop: Engine {
     private let run: RunDescriptor
     private let registry: ModelRegistry
     private let slots: Int
+    private let device: Device
+    private let dtype: DType
     private let checkpoints: CheckpointSettings
     private let logger: Logger
     private let willRun: @Sendable (Int) throws -> Void
@@ -26,13 +28,16 @@ package struct DenoiseLoop: Engine {
     ///   - willRun: called before each pass with its width: tests let passes fail here.
     package init(
         desk: JobDesk, run: RunDescriptor, registry: ModelRegistry, slots: Int,
-        checkpoints: CheckpointSettings = CheckpointSettings(), logger: Logger,
+        device: Device = .cpu, dtype: DType = .float32, checkpoints: CheckpointSettings = CheckpointSettings(),
+        logger: Logger,
         willRun: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) {
         self.desk = desk
         self.run = run
         self.registry = registry
         self.slots = slots
+        self.device = device
+        self.dtype = dtype
         self.checkpoints = checkpoints
         self.logger = logger
         self.willRun = willRun
@@ -40,7 +45,8 @@ package struct DenoiseLoop: Engine {
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
         var batch = RunningBatch(
-            desk: desk, run: run, shelf: ModelShelf(registry, run: run, logger: logger), slots: slots,
+            desk: desk, run: run,
+            shelf: ModelShelf(registry, run: run, device: device, dtype: dtype, logger: logger), slots: slots,
             checkpoints: checkpoints, logger: logger, willRun: willRun, send: send)
         var isStopping = false
         while !isStopping {

@@ -2,6 +2,7 @@ internal import Chain
 internal import Diffusion
 internal import Foundation
 internal import Logging
+internal import Torch
 internal import Wire
 
 /// The backbone versions that a denoising worker has in memory: the newest, and one more that samples under way were begun with.
@@ -12,6 +13,8 @@ struct ModelShelf {
 
     private let registry: ModelRegistry
     private let run: RunDescriptor
+    private let device: Device
+    private let dtype: DType
     private let logger: Logger
     private var models: [UInt64: (version: Version, denoiser: Denoiser<UNet>)] = [:]
     private(set) var newest: Version?
@@ -23,9 +26,12 @@ struct ModelShelf {
     private static let interval = 0.5
     private static let most = 2
 
-    init(_ registry: ModelRegistry, run: RunDescriptor, logger: Logger) {
+    init(_ registry: ModelRegistry, run: RunDescriptor, device: Device = .cpu, dtype: DType = .float32, logger: Logger)
+    {
         self.registry = registry
         self.run = run
+        self.device = device
+        self.dtype = dtype
         self.logger = logger
     }
 
@@ -43,7 +49,7 @@ struct ModelShelf {
         if models[version.number] == nil {
             guard makeRoom(keeping: used) else { return nil }
             do {
-                models[version.number] = (version, try registry.load(version, run: run))
+                models[version.number] = (version, try load(version))
             } catch {
                 broken.insert(version.number)
                 logger.error(
@@ -75,7 +81,13 @@ struct ModelShelf {
             throw WorkerError(.badRegistry, "the registry has no usable version \(number)")
         }
         guard makeRoom(keeping: used) else { return false }
-        models[number] = (version, try registry.load(version, run: run))
+        models[number] = (version, try load(version))
         return true
+    }
+
+    private func load(_ version: Version) throws -> Denoiser<UNet> {
+        let denoiser = try registry.load(version, run: run, dtype: dtype, device: device)
+        denoiser.network.prepareForInference(dtype: dtype, device: device)
+        return denoiser
     }
 }
