@@ -41,7 +41,12 @@ extension BrokerCore {
             return reject(envelope.job, .unauthorized, "the envelope names another client", client)
         }
         if let handle = clients[client].jobs[envelope.job] {
-            return resubmit(handle, envelope: bytes, sealed: sealed, by: client)
+            guard isDone(handle, before: envelope) else {
+                return resubmit(handle, envelope: bytes, sealed: sealed, by: client)
+            }
+            // The client does not accept the result: it goes as one goes that expired.
+            end(handle, .ended(.expired), isTold: false)
+            deliver(to: client)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
             if tombstone.envelope == bytes { return tell(tombstone.end, envelope.job, client) }
@@ -49,7 +54,6 @@ extension BrokerCore {
             guard tombstone.end == .ended(.expired), let former = try? Envelope(bytes: tombstone.envelope),
                 former.generation < envelope.generation
             else { return conflict(envelope.job, client) }
-            clients[client].tombstones[envelope.job] = nil
         }
         if let (code, message, retryAfter) = refusal(of: envelope, sealedBytes: sealed.count, client: client) {
             return reject(envelope.job, code, message, client, retryAfter: retryAfter)
@@ -57,8 +61,24 @@ extension BrokerCore {
         accept(envelope, sealed: sealed, by: client)
     }
 
+    /// Whether the job is done and this envelope is a later generation of it.
+    private func isDone(_ handle: JobHandle, before envelope: Envelope) -> Bool {
+        guard let job = jobs[handle], case .inMailbox = job.state,
+            let former = try? Envelope(bytes: job.envelope)
+        else { return false }
+        return former.generation < envelope.generation
+    }
+
     private mutating func accept(_ envelope: Envelope, sealed: [UInt8], by client: Int) {
         guard let handle = insert(envelope, sealed: sealed, client: client) else { return }
+        if let former = clients[client].tombstones.removeValue(forKey: envelope.job) {
+            // Attempts are counted on, by one that nobody has: what is still said of an earlier generation is stale.
+            let bootEpoch = bootEpoch
+            _ = jobs.update(handle) { job in
+                job.attempts = former.attempts + 1
+                job.epoch = bootEpoch
+            }
+        }
         counters.accepted += 1
         actions.append(.append(.accepted(envelope.key, envelope: envelope.bytes, sealed: sealed)))
         tellAccepted(envelope.job, envelope.generation, client)

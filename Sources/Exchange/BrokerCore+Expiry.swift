@@ -27,7 +27,9 @@ extension BrokerCore {
     }
 
     /// The one way out of the table, from whatever state: stored, told to client and worker, remembered until it expires.
-    mutating func end(_ handle: JobHandle, _ jobEnd: JobEnd) {
+    ///
+    /// - Parameter isTold: false when the client wanted it so.
+    mutating func end(_ handle: JobHandle, _ jobEnd: JobEnd, isTold: Bool = true) {
         forgetCheckpoint(of: handle)
         guard let job = jobs[handle] else { return }
         release(handle)
@@ -41,7 +43,7 @@ extension BrokerCore {
         case .acknowledged: actions.append(.append(.acknowledged(job.key)))
         case .ended(let code): actions.append(.append(.ended(job.key, code: code)))
         }
-        tell(jobEnd, job.key.job, job.client)
+        if isTold { tell(jobEnd, job.key.job, job.client) }
         switch job.state {
         case .queued: leaveQueue(lane: job.lane, client: job.client, suspect: job.suspect)
         case .leased(let lease):
@@ -55,13 +57,17 @@ extension BrokerCore {
 
     mutating func remember(_ job: Job, _ jobEnd: JobEnd) {
         clients[job.client].tombstones[job.key.job] = Tombstone(
-            envelope: job.envelope, end: jobEnd, expires: job.expires)
+            envelope: job.envelope, end: jobEnd, expires: job.expires, attempts: job.attempts)
         wallTimers.add(
             .tombstone(client: job.client, job.key.job), due: job.expires + configuration.limits.tombstoneGrace)
     }
 
     private mutating func forget(_ id: JobID, of client: Int) {
-        guard clients[client].tombstones.removeValue(forKey: id) != nil else { return }
+        // A later generation of the job has a later timer of its own.
+        guard let tombstone = clients[client].tombstones[id],
+            tombstone.expires + configuration.limits.tombstoneGrace <= now.wall
+        else { return }
+        clients[client].tombstones[id] = nil
         actions.append(.append(.forgotten(JobKey(client: clients[client].id, job: id))))
     }
 

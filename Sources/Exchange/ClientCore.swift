@@ -19,6 +19,9 @@ package struct ClientCore: LinkMachine {
         case fetch([JobID])
         /// The result is surfaced, durably: the broker may forget it.
         case acknowledge(JobID)
+        /// The result that was handed over does not count. Nothing is said to the broker: the job is forgotten here, and the
+        /// next generation of it, once that is submitted, takes the result's place there.
+        case refuse(JobID)
         /// None named: all of this client's jobs.
         case queryStatus([JobID])
         case queryKeys
@@ -62,7 +65,7 @@ package struct ClientCore: LinkMachine {
             case accepted
             /// An earlier session accepted it: the broker is asked whether it still has it. → accepted, waiting, surfaced, gone
             case asking
-            /// The result was handed over. → acknowledging
+            /// The result was handed over. → acknowledging, gone (refused)
             case surfaced
             /// RESULT_ACK is to be answered. → gone (ACK_STORED)
             case acknowledging
@@ -151,6 +154,8 @@ package struct ClientCore: LinkMachine {
                 fetch.jobID = ids.map { Data($0.bytes) }
                 core.send(.fetch(fetch))
             case .acknowledge(let id): core.acknowledge(id)
+            case .refuse(let id):
+                if case .surfaced = core.jobs[id]?.phase { _ = core.leave(id) }
             case .queryStatus(let ids): core.query(ids, own: false)
             case .queryKeys: core.send(.keys(WireKeys()))
             case .close:

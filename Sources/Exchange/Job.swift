@@ -92,6 +92,7 @@ struct Tombstone: Sendable {
     let end: JobEnd
     /// Unix time in milliseconds.
     let expires: Int64
+    let attempts: UInt32
 }
 
 /// How a job came to its end.

@@ -147,6 +147,91 @@ import Wire
         #expect(bench.has("forgotten"))
     }
 
+    @Test func aJobThatExpiredComesAgainAsItsNextGeneration() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        let first = bench.submit(5, lifetime: 5_000, as: &client)
+        bench.wait(6 * .second)
+        #expect(bench.ended == [.expired])
+        func envelope(_ generation: UInt32, cost: UInt64 = 0) -> Envelope {
+            Fixture.envelope(
+                client: Self.one, job: first.job, generation: generation, cost: cost, expires: Fixture.wall + 3_600_000)
+        }
+        bench.submit(envelope(0, cost: 1), as: &client)
+        #expect(bench.has(isConflict))
+        bench.submit(envelope(1), as: &client)
+        #expect(bench.has(isAccepted))
+        #expect(bench.state(of: first.job, as: &client) == .queued)
+        // Only what is over, or done, makes way.
+        bench.submit(envelope(2), as: &client)
+        #expect(bench.has(isConflict))
+
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        var returned = second.client(1)
+        #expect(second.state(of: first.job, as: &returned) == .queued)
+        #expect(second.core.snapshot.jobs == 1 && second.core.snapshot.tombstones == 0)
+
+        // A tombstone of its own: the one before it would have been forgotten after eleven minutes.
+        bench.cancel(first.job, as: &client)
+        bench.wait(11 * 60 * .second)
+        client = bench.client(1)
+        #expect(bench.state(of: first.job, as: &client) == .cancelled)
+        bench.submit(envelope(2), as: &client)
+        #expect(bench.has(isConflict))
+    }
+
+    @Test func aResultThatTheClientDoesNotAcceptMakesWay() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(5, as: &client)
+        var worker = bench.worker(1)
+        let first = bench.leased[0].job
+        let next = Fixture.envelope(
+            client: Self.one, job: identifier(5), generation: 1, expires: Fixture.wall + 3_600_000)
+        bench.submit(next, as: &client)
+        #expect(bench.has(isConflict))  // it is under way
+        bench.finish(first, as: &worker)
+        #expect(bench.results == [identifier(5)])
+
+        bench.submit(next, as: &client)
+        #expect(bench.has(isAccepted) && bench.ended.isEmpty)
+        #expect(bench.core.snapshot.jobs == 1)
+        let second = bench.leased[0].job
+        #expect(second.fence.attempt > first.fence.attempt)
+        // The worker says the first result again: it is of another generation.
+        bench.finish(first, as: &worker)
+        #expect(bench.stored.first?.stale == true && bench.results.isEmpty)
+        bench.finish(second, as: &worker)
+        #expect(bench.results == [identifier(5)])
+
+        var recovered = BrokerBench(epoch: 2, recovered: bench.journal)
+        var returned = recovered.client(1)
+        #expect(recovered.results == [identifier(5)])
+        recovered.acknowledge(identifier(5), as: &returned)
+        #expect(recovered.has(isAckStored) && recovered.core.snapshot.bytes == 0)
+        // Acknowledged is acknowledged.
+        let third = Fixture.envelope(
+            client: Self.one, job: identifier(5), generation: 2, expires: Fixture.wall + 3_600_000)
+        recovered.submit(third, as: &returned)
+        #expect(recovered.has(isConflict))
+    }
+
+    /// The window has room again for the result behind it.
+    @Test func whatMakesWayMakesRoom() {
+        var configuration = Fixture.configuration
+        configuration.resultWindow = 1
+        var bench = BrokerBench(configuration)
+        var client = bench.client(1)
+        for number in 1...2 { bench.submit(number, as: &client) }
+        var worker = bench.worker(1)
+        for job in bench.leased { bench.finish(job.job, as: &worker) }
+        #expect(bench.results.isEmpty)
+        let next = Fixture.envelope(
+            client: Self.one, job: identifier(1), generation: 1, expires: Fixture.wall + 3_600_000)
+        bench.submit(next, as: &client)
+        #expect(bench.results == [identifier(2)])
+    }
+
     @Test func jobsThatWereCancelledLeaveNothingInTheQueue() {
         var configuration = Fixture.configuration
         configuration.limits.tombstonesPerClient = 100_000

@@ -96,6 +96,47 @@ import Wire
         #expect(bench.sent.isEmpty)
     }
 
+    @Test func aRefusedResultMakesWayForTheNextGeneration() {
+        var bench = bench()
+        bench.welcome(credit: 1)
+        let job = envelope(1).job
+        let next = Fixture.envelope(client: Self.id, job: job, generation: 1)
+        bench.command(.submit(envelope(1), sealed: [1]))
+        // Before it has come there is nothing to refuse.
+        bench.command(.refuse(job))
+        bench.say(accepted(1))
+        result(1, &bench)
+        #expect(bench.events.count == 1)
+        // Until it is known what becomes of the result, nothing is submitted.
+        bench.command(.submit(next, sealed: [2]))
+        #expect(bench.sent.isEmpty && bench.events.isEmpty)
+        bench.command(.refuse(job))
+        #expect(bench.sent.isEmpty && bench.events.isEmpty)
+        bench.command(.submit(next, sealed: [2]))
+        #expect(bench.sent.map(\.attachments) == [[next.bytes, [2]]])
+        bench.say(accepted(1))
+        result(1, &bench)
+        #expect(bench.events.count == 1)
+        // What is acknowledged cannot be refused any more.
+        bench.command(.acknowledge(job))
+        bench.command(.refuse(job))
+        bench.welcome()
+        #expect(bench.kinds == ["resultAck"])
+    }
+
+    @Test func aRefusedStrayLeavesNothing() {
+        var bench = bench()
+        bench.welcome()
+        for _ in 0..<3 {
+            result(9, &bench)
+            #expect(bench.events.count == 1)
+            bench.command(.refuse(identifier(9)))
+            #expect(bench.sent.isEmpty)
+        }
+        bench.welcome()
+        #expect(bench.sent.isEmpty && bench.events.count == 1)  // WELCOME
+    }
+
     @Test func afterAReconnectionOnlyWhatTheBrokerLacksIsSentAgain() {
         var bench = bench()
         bench.welcome()

@@ -33,11 +33,13 @@ enum Fixture {
     }
 
     static func envelope(
-        client: ClientID, job: JobID, kind: WireJobKind = .denoise, cost: UInt64 = 0, created: Int64 = wall,
+        client: ClientID, job: JobID, generation: UInt32 = 0, kind: WireJobKind = .denoise, cost: UInt64 = 0,
+        created: Int64 = wall,
         expires: Int64 = wall + 24 * 3_600_000, run: RunID = run, poolKey: PoolKeyID? = nil
     ) -> Envelope {
         Envelope(
-            client: client, job: job, kind: kind, run: run, costCeiling: cost, created: created, expires: expires,
+            client: client, job: job, generation: generation, kind: kind, run: run, costCeiling: cost, created: created,
+            expires: expires,
             poolKey: poolKey ?? (kind == .publish ? trainKey : denoiseKey),
             clientEphemeralKey: job.bytes + job.bytes)
     }
