@@ -158,6 +158,22 @@ struct DenoiseLoopTests {
         #expect(commands.compactMap(\.iterations).last == 12)
     }
 
+    @Test("a job ends where it costs more than its envelope admits, sealed to its client, and is charged")
+    func ceilings() throws {
+        try publish(seed: 1)
+        let long = try scene.send(.denoise(to: 20, steps: 80), ceiling: 1)
+        let others = try [
+            scene.send(.denoise(to: 50, steps: 12)), scene.send(.denoise(to: 50, steps: 12), ceiling: 3_600_000_000),
+        ]
+        let commands = try run([long] + others)
+        for job in others { #expect(try scene.samples(of: job, in: commands).count == 16) }
+        let failure = try failure(long, commands)
+        #expect(failure.code == .overCeiling && failure.message.contains("1 µs"), "\(failure)")
+        // It stopped after the pass that was too much.
+        #expect(commands.compactMap(\.iterations).last == 12)
+        for case .result(long.envelope.key, _, let cost, _, _) in commands { #expect(cost > 1) }
+    }
+
     @Test func withoutABackboneJobsAreHandedBack() throws {
         let job = try scene.send(.denoise())
         let commands = try run([job])

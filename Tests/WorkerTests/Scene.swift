@@ -92,13 +92,13 @@ final class Scene {
     ///   - signer: who really signs.
     func send(
         _ payload: WirePayload, run: RunID? = nil, from kit: NodeKit? = nil, signedBy signer: NodeKit? = nil,
-        expires: UnixTime = .now + 600_000
+        expires: UnixTime = .now + 600_000, ceiling: UInt64 = 0
     ) throws -> SentJob {
         let kind: WireJobKind = if case .publishRequest = payload.head { .publish } else { .denoise }
         let role = try #require(PoolRole(serving: kind))
         return try send(
             payload, kind, to: deployment.sealingKey(for: role, at: .now), run, kit ?? client, signer ?? kit ?? client,
-            expires)
+            expires, ceiling)
     }
 
     /// A job for a pool key that nobody holds.
@@ -107,18 +107,18 @@ final class Scene {
             role: .denoise, epoch: 9, key: X25519KeyPair.generate().publicKey, notBefore: 0,
             sealUntil: UnixTime.day / 2,
             openUntil: UnixTime.day)
-        return try send(payload, .denoise, to: key, nil, client, client, .now + 600_000)
+        return try send(payload, .denoise, to: key, nil, client, client, .now + 600_000, 0)
     }
 
     private func send(
         _ payload: WirePayload, _ kind: WireJobKind, to key: PoolKey, _ run: RunID?, _ kit: NodeKit, _ signer: NodeKit,
-        _ expires: UnixTime
+        _ expires: UnixTime, _ ceiling: UInt64
     ) throws -> SentJob {
         var random = try SecureRandom()
         let ephemeral = try X25519KeyPair.generate()
         let envelope = Envelope(
             client: ClientID(of: try #require(kit.signing).publicKey), job: .random(using: &random), kind: kind,
-            run: run ?? runID,
+            run: run ?? runID, costCeiling: ceiling,
             created: .now, expires: expires, poolKey: key.id, clientEphemeralKey: ephemeral.publicKey)
         // As `JobSealer` does it, which does not let one client speak for another.
         let body = payload.encoded

@@ -210,6 +210,7 @@ struct RunningBatch {
         do { try step(iteration) } catch { return retry(iteration, error) }
         charge(iteration, (ContinuousClock.now - began) / .microseconds(1))
         for ticket in scheduler.advance().completed { finish(ticket) }
+        stopOverCeiling(iteration)
         passed(iteration)
     }
 
@@ -233,6 +234,22 @@ struct RunningBatch {
         let width = iteration.slots.reduce(0) { $0 + $1.width }
         for slot in iteration.slots {
             jobs[slot.sample.ticket]?.cost += microseconds * Double(slot.width) / Double(width)
+        }
+    }
+
+    /// Ends the jobs that have cost more than their envelopes admit; what a job has cost is charged all the same. A ceiling of 0 admits
+    /// whatever it takes.
+    private mutating func stopOverCeiling(_ iteration: StepScheduler.Iteration) {
+        for ticket in Set(iteration.slots.map(\.sample.ticket)) {
+            guard let job = jobs[ticket] else { continue }
+            let ceiling = job.opened.envelope.costCeiling
+            guard ceiling > 0, job.cost > Double(ceiling) else { continue }
+            let error = RequestError(
+                .overCeiling,
+                "the job took more than the \(ceiling) µs of worker time that its envelope admits: ask for fewer samples or steps, or "
+                    + "admit more")
+            send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: UInt64(job.cost)))
+            drop(ticket)
         }
     }
 
