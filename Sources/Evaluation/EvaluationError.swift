@@ -11,6 +11,8 @@ package struct EvaluationError: Error, Hashable, CustomStringConvertible {
         case notFinite
         /// A signal level outside (0, 1].
         case badSignal
+        /// A folder that is not, or not yet, what a run leaves.
+        case badRun
     }
 
     package let code: Code

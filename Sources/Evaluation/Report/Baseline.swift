@@ -76,8 +76,9 @@ package struct BaselineTrial {
 
     package init(folder: URL) throws {
         self.folder = folder
-        plan = try PlanRecord(contentsOf: folder.appending(path: "plan.json"))
-        record = try JSONDecoder().decode(RunRecord.self, from: Data(contentsOf: folder.appending(path: "nodes.json")))
+        let files = try RunFiles(folder: folder)
+        plan = files.plan
+        record = files.record
     }
 
     /// - Parameter progress: told what is being done.

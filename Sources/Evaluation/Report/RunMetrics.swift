@@ -53,7 +53,11 @@ package struct RunMetrics {
 
     /// Lines that a crash cut short are left out.
     package init(folder: URL) throws {
-        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        let files: [URL]
+        do { files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil) } catch {
+            throw EvaluationError(
+                .badRun, "The run's measurements in \(folder.path) cannot be read: \(error.localizedDescription)")
+        }
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         var read: [(line: Line, text: Substring)] = []

@@ -23,10 +23,10 @@ package struct RunReport {
     private static let seed: UInt64 = 1
 
     package init(folder: URL) throws {
-        let decoder = JSONDecoder()
         self.folder = folder
-        plan = try PlanRecord(contentsOf: folder.appending(path: "plan.json"))
-        record = try decoder.decode(RunRecord.self, from: Data(contentsOf: folder.appending(path: "nodes.json")))
+        let files = try RunFiles(folder: folder)
+        plan = files.plan
+        record = files.record
         metrics = try RunMetrics(folder: folder.appending(path: "metrics"))
         let kind: Schedule.Kind =
             switch plan.schedule {
