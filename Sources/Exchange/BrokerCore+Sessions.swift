@@ -7,7 +7,7 @@ extension BrokerCore {
     mutating func admit(_ frames: Frames, from connection: ConnectionID, as principal: Principal?) {
         guard let principal else { return dismiss(connection, "this key is not known here (any more)") }
         let id = PrincipalID(principal)
-        guard id.side == connection.side else { return dismiss(connection, "this is the other side's port") }
+        guard id.side == connection.side else { return dismiss(connection, Self.wrongPort(connection.side)) }
         guard let session = sessions[connection] else {
             guard case .hello(let hello) = frames.control.body, hello.challenge.isEmpty, frames.control.sequence == 1
             else {
@@ -39,6 +39,13 @@ extension BrokerCore {
                 workers[index].allowed = roles
                 receive(frames, fromWorker: index, on: connection)
             }
+        }
+    }
+
+    private static func wrongPort(_ side: Side) -> String {
+        switch side {
+        case .client: "this port is for clients and the key is a worker's: connect to the broker's port for workers"
+        case .worker: "this port is for workers and the key is a client's: connect to the broker's port for clients"
         }
     }
 

@@ -188,7 +188,7 @@ final class LinkLoop<Machine: LinkMachine> {
             logger.error("The broker does not know our key; ask its operator", metadata: ["broker": "\(broker)"])
         case .wrongServer(let broker):
             logger.error(
-                "The handshake failed: what listens there may not be the broker of our kit; trying again",
+                "The handshake failed: another port, another broker than the deployment's, or an old deployment folder; trying again",
                 metadata: ["broker": "\(broker)"])
         }
         report(seen)

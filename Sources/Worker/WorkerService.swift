@@ -70,7 +70,9 @@ package struct WorkerService: Service {
                 case .resultStored(let key, _, stale: true):
                     logger.notice("a result came too late", metadata: ["job": "\(key)"])
                 case .versionsNeeded(let versions): orders.put(.keep(versions))
-                case .resultStored, .welcomed, .lost: break
+                case .lost(let loss):
+                    logger.notice("no session with the broker; trying again", metadata: ["reason": "\(loss.reason)"])
+                case .resultStored, .welcomed: break
                 case .brokerDraining: logger.notice("the broker is going down")
                 }
             })
