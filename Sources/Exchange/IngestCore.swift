@@ -54,7 +54,7 @@ package struct IngestCore: Sendable {
         package let publication: Publication
     }
 
-    /// What a backbone trained from this index has seen.
+    /// What was taken in, drawn or not. A backbone may claim only what was drawn.
     package struct Coverage: Hashable, Sendable {
         /// nil: nothing yet.
         package var lowestCut: Int?

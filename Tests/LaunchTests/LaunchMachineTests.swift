@@ -120,11 +120,12 @@ private func words(_ actions: [LaunchMachine.Action]) -> [String] {
             ])
     }
 
-    @Test func aRefusedCommandLineIsNotTriedAgain() {
+    /// A command line that was refused, and a file, key or image that cannot be used.
+    @Test(arguments: [64, 65] as [Int32]) func whatIsHopelessIsNotTriedAgain(code: Int32) {
         var machine = makeMachine()
         _ = machine.handle(.begin, at: 0)
         _ = machine.handle(.ready(node: "broker", values: [:]), at: 0)
-        let actions = words(machine.handle(.ended(node: "a", .code(64)), at: 1))
+        let actions = words(machine.handle(.ended(node: "a", .code(code)), at: 1))
         #expect(actions == ["terminate broker", "terminate worker", "terminate trainer", "terminate b"])
     }
 

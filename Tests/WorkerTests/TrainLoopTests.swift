@@ -190,6 +190,38 @@ struct TrainLoopTests {
         #expect(commands.compactMap(\.model?.imagesSeen) == [16, 32])
     }
 
+    /// Of two clients' images, at two cuts and with two labels, one is drawn: a version claims that one and not the other.
+    @Test("a version covers the labels and cuts that were drawn, not those that lie there")
+    func coverage() throws {
+        var drawn: Set<Int> = []
+        for seed in UInt64(0)..<12 {
+            let name = "coverage-\(seed)"
+            let store = try PublicationStore(directory: state(name), key: key)
+            var shelf = try PublicationShelf(run: scene.run, store: store, used: [], logger: Logger(label: "test"))
+            var random = try SecureRandom()
+            for (id, cut) in [(UInt8(2), UInt32(20)), (3, 60)] {
+                let key = JobKey(client: .random(using: &random), job: .random(using: &random))
+                _ = try shelf.take(publication([id], cut: cut), from: key)
+            }
+            #expect(shelf.coverage.labels == [0, 1] && shelf.coverage.lowestCut == 20)
+            let registry = try registry(name)
+            var training = try BackboneTraining(
+                run: scene.run, registry: registry, state: state(name), settings: TrainingSettings(batch: 1, seed: seed)
+            )
+            var copy = shelf
+            var generator = CounterRandom(seed: seed).sequence(timestep: 0, purpose: .training)
+            let example = try #require(copy.draw(1, using: &generator).first)
+            training.step(&shelf)
+            let version = try training.publish(shelf)
+            #expect(version.lowestCut == example.cut && version.imagesSeen == 1)
+            let record = try ModelRecord(contentsOf: scene.folder.appending(path: "\(name)/v00000001"))
+            #expect(record.trainedLabels == [example.label])
+            #expect(example.label == (example.cut == 20 ? 0 : 1))
+            drawn.insert(example.cut)
+        }
+        #expect(drawn == [20, 60])
+    }
+
     @Test func lossFalls() throws {
         let store = try PublicationStore(directory: state("loss"), key: key)
         var shelf = try PublicationShelf(run: scene.run, store: store, used: [], logger: Logger(label: "test"))
