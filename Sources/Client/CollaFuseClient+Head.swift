@@ -17,7 +17,9 @@ extension CollaFuseClient {
         progress: @escaping ClientProgress.Handler = { _ in }
     ) async throws -> HeadSummary {
         let cut = try cut(timestep)
-        guard settings.images > 0, settings.batch > 0, settings.threads > 0, settings.learningRate > 0 else {
+        guard settings.images > 0, settings.batch > 0, settings.threads > 0, settings.learningRate > 0,
+            settings.learningRate.isFinite
+        else {
             throw ClientError(
                 .badRequest, "a head is trained on at least one image, in batches, with a step size above 0")
         }

@@ -17,6 +17,13 @@ struct HomeOptions: ParsableArguments {
             valueName: "dB"))
     var limitDb: Double?
 
+    func validate() throws {
+        guard let limitDb else { return }
+        guard abs(limitDb) <= 200 else {
+            throw ValidationError("--limit-db is a number of decibels in −200…200, such as 3: not \(limitDb)")
+        }
+    }
+
     func open(_ node: NodeOptions) throws -> CollaFuseClient {
         try CollaFuseClient(
             ClientSettings(

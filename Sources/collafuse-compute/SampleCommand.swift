@@ -67,6 +67,10 @@ struct SampleCommand: AsyncParsableCommand {
     var threads = 1
 
     func validate() throws {
+        guard guidance > 0, guidance <= 100 else {
+            throw ValidationError("--guidance is a weight above 0, 100 at most, and 1 for none: not \(guidance)")
+        }
+        guard waitForImages >= 0 else { throw ValidationError("--wait-for-images is a number of images, 0 or more") }
         guard perLabel >= 0, unseenPerLabel >= 0, perLabel + unseenPerLabel > 0, steps > 1, threads > 0 else {
             throw ValidationError("Ask for at least one sample, at least two steps and at least one thread")
         }
@@ -76,6 +80,9 @@ struct SampleCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let folder = URL(filePath: out)
+        // Before hours of work, not after.
+        try SampleSet.check(writable: folder)
         let client = try client.open(node)
         defer { client.close() }
         let images = try source.load(client)
@@ -84,7 +91,6 @@ struct SampleCommand: AsyncParsableCommand {
             try await client.waitForBackbone(images: waitForImages, progress: bar.show)
         }
         let bar = ProgressBar("samples")
-        let folder = URL(filePath: out)
         let samples = try await client.sample(
             SampleRequest(
                 held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps,

@@ -7,7 +7,10 @@ struct StatusCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "What this client has given away, what it waits for, and how the pool is doing.",
-        discussion: "What the broker says of jobs and workers is a hint; what the ledger says is this client's own.")
+        discussion: """
+            Ledger and spool are this client's own: what has left it, and which jobs still wait to be sent or for their result. What \
+            the broker says of jobs and workers is a hint; without a broker the rest is said all the same.
+            """)
 
     @OptionGroup var node: NodeOptions
     @OptionGroup var client: HomeOptions
@@ -15,10 +18,17 @@ struct StatusCommand: AsyncParsableCommand {
     @Flag(name: .long, help: "Print JSON.")
     var json = false
 
+    @Option(name: .long, help: ArgumentHelp("How long to wait for the broker.", valueName: "seconds"))
+    var wait = 5.0
+
+    func validate() throws {
+        guard wait >= 0, wait <= 86_400 else { throw ValidationError("--wait is a number of seconds, a day at most") }
+    }
+
     func run() async throws {
         let client = try client.open(node)
         defer { client.close() }
-        let status = try await client.status()
+        let status = try await client.status(waiting: .seconds(wait))
         if json {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.prettyPrinted, .sortedKeys]

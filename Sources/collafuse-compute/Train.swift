@@ -43,7 +43,7 @@ struct Train: AsyncParsableCommand {
     var seed: UInt64 = 0
 
     func validate() throws {
-        guard total > 0, batch > 0, threads > 0, learningRate > 0 else {
+        guard total > 0, batch > 0, threads > 0, learningRate > 0, learningRate.isFinite else {
             throw ValidationError("--for, --batch, --threads and --learning-rate must be above 0")
         }
     }

@@ -104,7 +104,7 @@ struct Work: AsyncParsableCommand {
         }
         guard (1...4096).contains(batch), slots.map({ (1...4096).contains($0) }) ?? true, (1...256).contains(threads),
             publishEvery > 0, checkpointEvery > 0, checkpointSeconds >= 0,
-            images.map({ $0 > 0 }) ?? true, learningRate > 0
+            images.map({ $0 > 0 }) ?? true, learningRate > 0, learningRate.isFinite
         else {
             throw ValidationError(
                 "--batch, --slots, --threads, --images, --publish-every, --checkpoint-every and --learning-rate must be above 0, --batch and --slots at most 4096"

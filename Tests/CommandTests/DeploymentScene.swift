@@ -48,8 +48,8 @@ final class DeploymentScene {
     var home: URL { folder.appending(path: "north") }
     private var announced: URL { folder.appending(path: "endpoints.json") }
     private var publications: URL { folder.appending(path: "trainer/publications") }
-    private func kit(_ name: String) -> String { keys.appending(path: "nodes/\(name)").path }
-    private var deployment: [String] { ["--deployment", keys.appending(path: "public").path] }
+    func kit(_ name: String) -> String { keys.appending(path: "nodes/\(name)").path }
+    var deployment: [String] { ["--deployment", keys.appending(path: "public").path] }
 
     // MARK: nodes
 

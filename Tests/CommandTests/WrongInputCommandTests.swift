@@ -47,6 +47,72 @@ import Testing
             Self.hopeless, "chmod 600 \(kit.path)", from: scene.client("publish", at: Self.nowhere))
     }
 
+    /// What can be seen in the command line, or in the folders that it names, is said before anything is done.
+    @Test(.timeLimit(.minutes(5))) func whatIsSeenBeforehand() async throws {
+        let scene = try DeploymentScene()
+        func expect(
+            _ status: Int32, _ words: String..., from arguments: [String],
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) throws {
+            let run = try CommandRun.of(
+                CommandRun.binaries.appending(path: "collafuse"), arguments, in: scene.folder,
+                environment: ["OMP_NUM_THREADS": "1"])
+            #expect(run.status == status, "\(run.output)", sourceLocation: sourceLocation)
+            for word in words {
+                #expect(run.output.contains(word), "\(word) in \(run.output)", sourceLocation: sourceLocation)
+            }
+        }
+        let client =
+            ["--kit", scene.kit("north"), "--broker", Self.nowhere, "--home", scene.home.path] + scene.deployment
+        let sample = ["client", "sample"] + client + ["--images", DeploymentScene.digits.path, "--cut", "500"]
+        for limit in ["nan", "inf", "-inf", "1e300"] {
+            try expect(
+                64, "--limit-db is a number of decibels",
+                from: ["client", "publish"] + client + ["--images", "x", "--cut", "500", "--limit-db=\(limit)"])
+        }
+        for guidance in ["nan", "inf", "-1", "0"] {
+            try expect(64, "--guidance is a weight above 0", from: sample + ["--out", "o", "--guidance=\(guidance)"])
+        }
+        try expect(
+            64, "--learning-rate",
+            from: ["client", "train"] + client
+                + ["--images", "x", "--cut", "500", "--for", "1", "--learning-rate=inf"])
+        try Data().write(to: scene.folder.appending(path: "file"))
+        for out in ["file", "file/below"] {
+            try expect(Self.hopeless, "\(scene.folder.path)/\(out)", from: sample + ["--out", out])
+        }
+        #expect(!FileManager.default.fileExists(atPath: scene.home.path))
+        for command in ["report", "baseline"] {
+            try expect(1, "There is no folder", "/gone", "out/demo", from: [command, "--folder", "/gone"])
+            try expect(1, "no plan.json", scene.folder.path, from: [command, "--folder", scene.folder.path])
+        }
+        // Alone, a client still tells what is its own.
+        try expect(
+            0, "nothing has left this client", "nothing waits in the spool", "no word from the broker",
+            from: ["client", "status"] + client + ["--wait", "0.5"])
+
+        // Two runs: which one is meant has to be said.
+        let topology = scene.folder.appending(path: "other.yaml")
+        try Data(
+            """
+            run: {name: shapes, timesteps: 100, cut: 40, image: [1, 8, 8], labels: [disc, square],
+                  backbone: {channels: [8, 16], layers: 1}}
+            workers:
+              - {name: trainer, role: train}
+              - {name: denoiser, role: denoise}
+            clients:
+              - {name: a, images: pictures}
+            """.utf8
+        ).write(to: topology)
+        let signed = try CommandRun.of(
+            CommandRun.binaries.appending(path: "collafuse"), ["keys", "run", topology.path], in: scene.folder)
+        let id = try #require(signed.output.split(separator: " ").last).trimmingCharacters(in: .whitespacesAndNewlines)
+        let status = ["client", "status"] + client + ["--wait", "0"]
+        try expect(Self.hopeless, "name one run by the first digits of its id", "(digits)", "(shapes)", from: status)
+        try expect(0, "run shapes", from: status + ["--run", String(id.prefix(8))])
+        try expect(Self.hopeless, "name one run by the first digits", from: status + ["--run", "zz"])
+    }
+
     /// A client waits for its broker, and keeps its home to itself.
     @Test(.timeLimit(.minutes(5))) func whatIsCuredByWaiting() async throws {
         let scene = try DeploymentScene()

@@ -1,5 +1,6 @@
 internal import Chain
 internal import Diffusion
+internal import Disk
 public import Foundation
 internal import Images
 internal import Safetensors
@@ -32,6 +33,24 @@ public struct SampleSet: Sendable {
             atCut += sample.atCut
         }
         versions.insert(version)
+    }
+
+    /// Makes the folder that samples are to be written to, and tries it.
+    ///
+    /// - Throws: `badSettings` when nothing can be written there.
+    public static func check(writable folder: URL) throws(ClientError) {
+        do {
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let trial = folder.appending(path: ".\(UUID().uuidString)")
+            try DurableFile.write([UInt8](), to: trial)
+            try DurableFile.remove(trial)
+        } catch let error as DiskError {
+            throw ClientError(.badSettings, "nothing can be written to the folder \(folder.path): \(error.message)")
+        } catch {
+            throw ClientError(
+                .badSettings,
+                "the folder \(folder.path) cannot be made, or is none: \(error.localizedDescription) Name another")
+        }
     }
 
     /// Writes `samples.safetensors` and, where labels were drawn that this client does not hold, `unseen.safetensors`: `images`
