@@ -142,7 +142,7 @@ let testTargets: [Target] = [
         [
             "CollaFuseClient", "Broker", "Worker", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain",
             "Diffusion",
-            "Torch", "Safetensors", "Sodium", "Images", logging,
+            "Torch", "Safetensors", "Sodium", "Images", "Observability", logging,
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),

@@ -50,16 +50,17 @@ extension CollaFuseClient {
             case .fresh(let count): (0..<max(0, count)).map { .fresh(epoch: UInt32($0)) }
             }
         let chunks = stride(from: 0, to: images.count, by: chunk).map { $0..<min($0 + chunk, images.count) }
-        // Everything is read and charged first, all or nothing: a broken image or the owner's limit stops the whole call.
+        // Everything is read, once, and charged first, all or nothing: a broken image or the owner's limit stops the whole call.
+        let owned = try chunks.map { try images.own($0) }
         var names: [ReleaseName] = []
         for epoch in epochs {
-            for rows in chunks { names += try await release.names(of: images.own(rows), at: timestep, as: epoch) }
+            for part in owned { names += try await release.names(of: part, at: timestep, as: epoch) }
         }
         try await release.reserve(names)
         for epoch in epochs {
-            for rows in chunks {
+            for part in owned {
                 _ = try await release.publish(
-                    images.own(rows), at: timestep, as: epoch, to: credentials.poolKey(for: .train), now: .now)
+                    part, at: timestep, as: epoch, to: credentials.poolKey(for: .train), now: .now)
             }
         }
         // What an earlier process began is among these.

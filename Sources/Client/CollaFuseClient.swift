@@ -68,7 +68,7 @@ public final class CollaFuseClient: Sendable {
                 let seen = Int(clamping: try await session.status().model.imagesSeen)
                 progress(ClientProgress(done: min(seen, images), total: images))
                 if seen >= images { return }
-            } catch let error as ClientError {
+            } catch let error as ClientError where error.code == .refused {
                 progress(ClientProgress(done: 0, total: images, note: error.message))
             }
             try await Task.sleep(for: .milliseconds(250))

@@ -6,10 +6,25 @@ internal import Wire
 
 /// Brings the jobs of a home to their end: seal, submit, wait, open, surface, acknowledge, forget. Each step may be the last one of
 /// this process; the next process goes on behind it.
+///
+/// A result that is not accepted clears nothing here. The job goes out again as its next generation, which makes the broker drop
+/// that result and have the job done anew; so a call puts up with a few of them, a pause after each, and then says why it ends.
 struct JobRunner: Sendable {
     let release: Release
     let session: Session
     let credentials: Credentials
+    private let doubts = Doubts()
+
+    /// How often a call hands the same job to the broker.
+    private static let attempts = 4
+    /// After the first attempt that came to nothing; doubles with each.
+    private static let pause = Duration.milliseconds(250)
+
+    init(release: Release, session: Session, credentials: Credentials) {
+        self.release = release
+        self.session = session
+        self.credentials = credentials
+    }
 
     /// - Returns: what the worker answered. It stays surfaced in the home until it is discarded.
     /// - Throws: `failed` with the worker's words, `refused` with the broker's, `untrusted`, `storage`.
@@ -25,40 +40,74 @@ struct JobRunner: Sendable {
     }
 
     /// Takes in a result that nobody waits for: of a job that an earlier process began, or one whose acknowledgement was lost.
+    /// It lies surfaced until the call that began the job is made again.
     ///
     /// Left alone it would fill the broker's window, and no later result would come through.
     func takeStray(_ job: JobID, _ answer: Session.Answer) async throws {
-        let isOurs = try await release.jobs().contains { $0.job == job }
-        if isOurs {
-            let payload = try await release.open(
-                answer.sealed, header: answer.header, of: job, by: credentials.opener, now: .now)
-            try await release.surface(payload, of: job)
-        }
+        if await release.holds(job) { _ = try await take(answer, of: job) }
         await session.acknowledge(job)
-        guard isOurs else { return }
-        try await release.forget(job)
-        try await release.discardResult(of: job)
     }
 
     private func answer(_ job: JobID) async throws -> WirePayload {
-        if let surfaced = try await release.result(of: job) { return surfaced }
+        var attempt = 1
         while true {
-            let (envelope, sealed) = try await release.sealed(job, by: credentials.sealer)
+            if let surfaced = try await release.result(of: job) { return surfaced }
+            if doubts.remove(job) { try await reseal(job) }
             do {
-                let answer = try await session.perform(envelope, sealed: sealed)
-                let payload = try await release.open(
-                    answer.sealed, header: answer.header, of: job, by: credentials.opener, now: .now)
-                try await release.surface(payload, of: job)
-                return payload
+                let (envelope, sealed) = try await release.sealed(job, by: credentials.sealer)
+                return try await take(session.perform(envelope, sealed: sealed), of: job)
             } catch let end as JobEnd {
-                guard end.isCuredByResealing, let role = PoolRole(serving: envelope.kind) else {
+                // Its result may have come in as a stray, and that is why it is over.
+                if let surfaced = try await release.result(of: job) { return surfaced }
+                guard end.isCuredByResealing, attempt < Self.attempts else {
                     throw ClientError(.refused, "the broker ended the job (\(end.code)): \(end.message)")
                 }
-                // A new generation of the same bytes, under a key and a lifetime that are valid now.
-                try await release.reseal(job, to: credentials.poolKey(for: role), now: .now)
+                try await reseal(job)
+            } catch let error as ClientError where error.code == .untrusted {
+                guard attempt < Self.attempts else {
+                    throw ClientError(
+                        .untrusted,
+                        "\(error.message). \(attempt) results were not accepted; the job stays in the spool. Take the deployment "
+                            + "folder anew, and tell the operator if that does not help")
+                }
             }
+            try await Task.sleep(for: Self.pause * (1 << (attempt - 1)))
+            attempt += 1
         }
     }
+
+    /// Opens a result and surfaces it. If that cannot be done, the result does not count.
+    private func take(_ answer: Session.Answer, of job: JobID) async throws -> WirePayload {
+        do {
+            let payload = try await release.open(
+                answer.sealed, header: answer.header, of: job, by: credentials.opener, now: .now)
+            try await release.surface(payload, of: job)
+            return payload
+        } catch {
+            // One of an earlier generation says nothing of this one, which is on its way.
+            if await release.isCurrent(answer.header, job) { doubts.insert(job) }
+            session.refuse(job, because: error)
+            throw error
+        }
+    }
+
+    /// A new generation of the same bytes, under a key and a lifetime that are valid now.
+    private func reseal(_ job: JobID) async throws {
+        guard let role = PoolRole(serving: try await release.kind(of: job)) else {
+            throw ClientError(.storage, "job \(job.short) of the spool is of no kind that is known here")
+        }
+        try await release.reseal(job, to: credentials.poolKey(for: role), now: .now)
+    }
+}
+
+/// Jobs whose result was not accepted, and that have not gone out again since.
+private final class Doubts: Sendable {
+    private let jobs = Mutex<Set<JobID>>([])
+
+    func insert(_ job: JobID) { jobs.withLock { _ = $0.insert(job) } }
+
+    /// - Returns: whether it was there.
+    func remove(_ job: JobID) -> Bool { jobs.withLock { $0.remove(job) != nil } }
 }
 
 /// A job that the broker will bring no result of.
@@ -72,11 +121,14 @@ struct JobEnd: Error {
 /// Where the session leaves results that nobody waits for; it is made before the runner that takes them.
 final class StrayResults: Sendable {
     let runner = Mutex<JobRunner?>(nil)
+    /// Jobs of this home with a result that was left alone: each is told once, however often a broker sends it.
+    private let told = Mutex<Set<JobID>>([])
 
     func take(_ job: JobID, _ answer: Session.Answer, _ logger: Logger) {
         guard let runner = runner.withLock({ $0 }) else { return }
         Task {
             do { try await runner.takeStray(job, answer) } catch {
+                guard told.withLock({ $0.insert(job).inserted }) else { return }
                 logger.notice("a result is left alone", metadata: ["job": "\(job.short)", "reason": "\(error)"])
             }
         }

@@ -21,7 +21,7 @@ final class Session: Sendable {
         var answers: [JobID: CheckedContinuation<Answer, any Error>] = [:]
         /// Who asked for a status in this session, in order; nil: whoever asked has gone.
         var statusQueries: [(id: UInt64, waiter: CheckedContinuation<WireStatus?, any Error>?)] = []
-        var acknowledgements: [JobID: CheckedContinuation<Void, Never>] = [:]
+        var acknowledgements: [JobID: [CheckedContinuation<Void, Never>]] = [:]
         var cancellations: [JobID: CheckedContinuation<Bool, Never>] = [:]
         var previewers: [JobID: @Sendable (JobID, Answer) -> Void] = [:]
         var observers: [UInt64: @Sendable () -> Void] = [:]
@@ -110,36 +110,62 @@ final class Session: Sendable {
     /// Hands a job to the broker and waits for its result, over as many sessions as that takes. The same bytes again are the
     /// same job.
     ///
-    /// - Throws: `JobEnd` when the broker will bring no result, `CancellationError`.
+    /// - Throws: `JobEnd` when the broker will bring no result, what `refuse` was told, `badRequest` while another call waits for the
+    ///   same job, `CancellationError`.
     func perform(_ envelope: Envelope, sealed: [UInt8]) async throws -> Answer {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let end: (any Error)? = state.value.withLock { state in
                     // The cancellation handler may have run already: then nobody would resume what is stored now.
                     if let end = state.end ?? (Task.isCancelled ? CancellationError() : nil) { return end }
+                    guard state.answers[envelope.job] == nil else {
+                        return ClientError(
+                            .badRequest,
+                            "job \(envelope.job.short) is under way in another call of this client: let that one end first"
+                        )
+                    }
+                    // Submitted only when somebody waits, so a result without a waiter is of another process; and together, so
+                    // that `refuse` sees both or neither.
                     state.answers[envelope.job] = continuation
+                    link.send(.submit(envelope, sealed: sealed))
                     return nil
                 }
-                // Submitted only when somebody waits, so a result without a waiter is of another process.
-                if let end { continuation.resume(throwing: end) } else { link.send(.submit(envelope, sealed: sealed)) }
+                if let end { continuation.resume(throwing: end) }
             }
         } onCancel: {
             state.value.withLock { $0.answers.removeValue(forKey: envelope.job) }?.resume(throwing: CancellationError())
         }
     }
 
+    /// A result that was handed over does not count: the job can be handed to the broker again. Whoever began to wait for the job
+    /// in the meantime is told why.
+    func refuse(_ job: JobID, because reason: any Error) {
+        state.value.withLock { state in
+            link.send(.refuse(job))
+            return state.answers.removeValue(forKey: job)
+        }?.resume(throwing: reason)
+    }
+
     /// Tells the broker that a result is surfaced; returns when it has forgotten the job, or after some seconds: it is told again
     /// whenever the result comes again.
     func acknowledge(_ job: JobID) async {
-        let timeout = Task {
-            try? await Task.sleep(for: .seconds(5))
-            state.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
+        let timeout = Task { [state] in
+            try await Task.sleep(for: .seconds(5))
+            Self.acknowledged(job, state)
         }
         await withCheckedContinuation { continuation in
-            state.value.withLock { $0.acknowledgements[job] = continuation }
-            link.send(.acknowledge(job))
+            let isOver = state.value.withLock { state in
+                guard state.end == nil else { return true }
+                state.acknowledgements[job, default: []].append(continuation)
+                return false
+            }
+            if isOver { continuation.resume() } else { link.send(.acknowledge(job)) }
         }
         timeout.cancel()
+    }
+
+    private static func acknowledged(_ job: JobID, _ shared: SharedState) {
+        for waiter in shared.value.withLock({ $0.acknowledgements.removeValue(forKey: job) }) ?? [] { waiter.resume() }
     }
 
     /// Tells the broker that a job is not wanted any more; returns when it has said that the job is over. Whoever waits for it is told.
@@ -232,7 +258,9 @@ final class Session: Sendable {
                 state.answers = [:]
                 state.acknowledgements = [:]
             }
-            return (Array(state.answers.values), state.takeStatusWaiters(), Array(state.acknowledgements.values))
+            return (
+                Array(state.answers.values), state.takeStatusWaiters(), state.acknowledgements.values.flatMap { $0 }
+            )
         }
         for answer in answers { answer.resume(throwing: error) }
         for waiter in status { waiter.resume(throwing: error) }
@@ -258,14 +286,14 @@ final class Session: Sendable {
         case .keys(let bundle): keysArrived(bundle)
         case .lost(let loss):
             logger.notice("no broker", metadata: ["reason": "\(loss.reason)"])
-            // Who asked for a status asks again in the next session.
+            // Who asked for a status is told.
             let waiters = shared.value.withLock { state in
                 state.isWelcomed = false
                 return state.takeStatusWaiters()
             }
-            shared.note("broker not reachable, trying again: \(loss.reason)")
+            shared.note("no session with the broker, trying again: \(loss.reason)")
             for waiter in waiters {
-                waiter.resume(throwing: ClientError(.refused, "the broker is not reachable: \(loss.reason)"))
+                waiter.resume(throwing: ClientError(.refused, "there is no session with the broker: \(loss.reason)"))
             }
         case .rejected(let job, let code, let message, let retryAfter):
             logger.info("the broker refused a job", metadata: ["job": "\(job.short)", "reason": "\(message)"])
@@ -284,7 +312,7 @@ final class Session: Sendable {
             if !settle(job, .success(answer), shared) { strayArrived(job, answer) }
         case .ackStored(let job):
             cancelled(job, shared, true)
-            shared.value.withLock { $0.acknowledgements.removeValue(forKey: job) }?.resume()
+            acknowledged(job, shared)
             settle(
                 job,
                 .failure(
@@ -307,7 +335,9 @@ final class Session: Sendable {
         case .refused(let broker):
             shared.note("the broker at \(broker) does not know this client's key: ask its operator; trying again")
         case .wrongServer(let broker):
-            shared.note("what listens at \(broker) is not the deployment's broker; trying again")
+            shared.note(
+                "what listens at \(broker) does not prove to be the deployment's broker: it is another port or another broker, or the "
+                    + "deployment folder is old; trying again")
         case .connecting, .connected: break
         }
     }

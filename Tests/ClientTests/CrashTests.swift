@@ -2,6 +2,7 @@ import Foundation
 import Sodium
 import Synchronization
 import Testing
+import Trust
 import Wire
 
 @testable import CollaFuseClient
@@ -113,6 +114,30 @@ struct CrashTests {
             #expect(rest.isEmpty, "\(rest)")
         }
         #expect(crashes == 6)
+    }
+
+    @Test("a denoise result that was forgotten and not made use of is gone at the next start")
+    func leftResult() async throws {
+        let scene = try ReleaseScene()
+        let results = scene.home().appending(path: "results")
+        var request = WireDenoiseRequest()
+        request.timestep = [1000, 500]
+        var result = WirePayload()
+        result.denoiseResult.modelVersion = 1
+        do {
+            let release = try scene.open()
+            for isForgotten in [true, false] {
+                request.seed += 1
+                let job = try await release.denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
+                try await release.surface(result, of: job)
+                if isForgotten { try await release.forget(job) }
+            }
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: results.path).count == 2)
+        let release = try scene.open()
+        let left = try await release.jobs()
+        #expect(left.map(\.isSurfaced) == [true])
+        #expect(try FileManager.default.contentsOfDirectory(atPath: results.path) == left.map { "\($0.job)" })
     }
 
     @Test("a process that is killed in the middle of filling an entry leaves nothing that is taken for one")

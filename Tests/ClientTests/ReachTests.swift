@@ -1,6 +1,8 @@
 import Exchange
 import Fabric
 import Foundation
+import Logging
+import Observability
 import Synchronization
 import Testing
 import Trust
@@ -14,6 +16,12 @@ import Trust
         private let notes = Mutex<Set<String>>([])
         @Sendable func take(_ progress: ClientProgress) { notes.withLock { _ = $0.insert(progress.note) } }
         func contains(_ words: String) -> Bool { notes.withLock { $0.contains { $0.contains(words) } } }
+    }
+
+    private final class Lines: Sendable {
+        private let lines = Mutex<[String]>([])
+        var all: [String] { lines.withLock { $0 } }
+        func add(_ line: String) { lines.withLock { $0.append(line) } }
     }
 
     @Test(.timeLimit(.minutes(5))) func aBrokerThatComesLater() async throws {
@@ -39,6 +47,71 @@ import Trust
         #expect(try world.stored().count == images.count + more.count)
         await trainer.end()
         try await again.end()
+    }
+
+    /// What no waiting mends ends every call, the later ones too.
+    @Test(.timeLimit(.minutes(1))) func aLinkThatEnds() async throws {
+        let world = try RunWorld()
+        let client = try world.client(endpoint: "nonsense")
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        for _ in 0..<2 {
+            let calls: [() async throws -> Void] = [
+                { _ = try await client.publish(images, cut: 500) }, { _ = try await client.status() },
+                { try await client.waitForBackbone(images: 1) },
+            ]
+            for call in calls {
+                let error = try await clientError(call)
+                #expect(error.code == .badSettings && error.message.contains("nonsense"), "\(error)")
+            }
+        }
+        // It is spooled all the same, and goes out from a client that names a broker.
+        #expect(try await !client.release.jobs().isEmpty)
+    }
+
+    /// Without a broker a client still knows what is its own.
+    @Test(.timeLimit(.minutes(1))) func theStatusOfAClientAlone() async throws {
+        let world = try RunWorld()
+        let client = try world.client()
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        let call = Task { try await client.publish(images, cut: 500, chunk: 64) }
+        let jobs = (images.count + 63) / 64
+        try await wait("it is spooled") { try await client.release.jobs().count == jobs }
+        let status = try await client.status(waiting: .milliseconds(300))
+        #expect(status.away?.contains("tcp://127.0.0.1:1") == true)
+        #expect(status.exposure.releases == images.count && status.jobs.isEmpty && status.pool.isEmpty)
+        #expect(status.spool.count == jobs && status.spool.reduce(0) { $0 + $1.images } == images.count)
+        #expect(status.spool.allSatisfy { !$0.isDone && (0..<60).contains($0.ageSeconds) })
+        for words in ["\(images.count) releases", "publish of 64 images", "to be sent", "no word from the broker"] {
+            #expect(status.text.contains(words), "\(status.text)")
+        }
+        call.cancel()
+        _ = await call.result
+    }
+
+    /// Each at the other's port: both are told what is wrong, and go on trying.
+    @Test(.timeLimit(.minutes(1))) func theOtherSidesPort() async throws {
+        let world = try RunWorld()
+        let broker = try await RunningBroker(world)
+        let client = try world.client(endpoint: broker.workers)
+        defer { client.close() }
+        let images = try client.images(at: RunWorld.digits, labels: [4])
+        let notes = Notes()
+        let call = Task { try await client.publish(images, cut: 500, progress: notes.take) }
+        try await wait("the client is told") { notes.contains("connect to the broker's port for clients") }
+        let told = Lines()
+        let logger = Logger(label: "worker") {
+            StderrLogHandler(label: $0, isColoured: false) { told.add($0) }
+        }
+        let worker = try RunningWorker(world.trainerSettings(broker.clients, images: 32), logger: logger)
+        try await wait("the worker is told") {
+            told.all.filter { $0.contains("connect to the broker's port for workers") }.count >= 2
+        }
+        await worker.end()
+        call.cancel()
+        _ = await call.result
+        try await broker.end()
     }
 
     @Test(.timeLimit(.minutes(5))) func aBrokerThatDoesNotKnowTheKeyYet() async throws {

@@ -61,16 +61,29 @@ final class RunWorld: Sendable {
     func kit(_ name: String) throws -> URL { op.kitFolder(try NodeName(name)) }
     func home(_ name: String) -> URL { folder.appending(path: "homes/\(name)") }
 
-    /// - Parameter home: nil: the client's own.
+    /// - Parameters:
+    ///   - home: nil: the client's own.
+    ///   - deployment: nil: the world's.
     func client(
-        _ name: String = "north", at broker: RunningBroker? = nil, home: URL? = nil, endpoint: String? = nil
+        _ name: String = "north", at broker: RunningBroker? = nil, home: URL? = nil, endpoint: String? = nil,
+        deployment: URL? = nil
     ) throws -> CollaFuseClient {
         try CollaFuseClient(
             ClientSettings(
-                deployment: op.deploymentFolder, kit: kit(name), home: home ?? self.home(name),
+                deployment: deployment ?? op.deploymentFolder, kit: kit(name), home: home ?? self.home(name),
                 // Port 1: nobody listens there.
                 brokers: [endpoint ?? broker?.clients ?? "tcp://127.0.0.1:1"]),
             logger: quiet)
+    }
+
+    /// A client in a home that another client of this process has just closed.
+    func successor(at broker: RunningBroker, home: URL? = nil) async throws -> CollaFuseClient {
+        var client: CollaFuseClient?
+        try await wait("the home is free") {
+            client = try? self.client(at: broker, home: home)
+            return client != nil
+        }
+        return try #require(client)
     }
 
     func trainer(at broker: RunningBroker, images: Int = 512) throws -> RunningWorker {
@@ -158,8 +171,8 @@ final class RunningBroker: Sendable {
 final class RunningWorker: Sendable {
     private let task: Task<Void, any Error>
 
-    init(_ settings: WorkerSettings) throws {
-        let service = try WorkerService(settings, metrics: nil, logger: quiet)
+    init(_ settings: WorkerSettings, logger: Logger = quiet) throws {
+        let service = try WorkerService(settings, metrics: nil, logger: logger)
         task = Task { try await service.run() }
     }
 

@@ -9,7 +9,8 @@ package import Wire
 package struct SpooledJob: Sendable {
     package let job: JobID
     package let kind: WireJobKind
-    /// Unix time in milliseconds.
+    /// When it was sealed to its pool key, and until when it lives: Unix time in milliseconds.
+    package let created: UnixTime
     package let expires: UnixTime
     /// How many images it publishes.
     package let publications: Int
@@ -29,10 +30,20 @@ extension Release {
         let surfaced = Set(try spool.resultNames())
         return spool.entries.map { job, entry in
             SpooledJob(
-                job: job, kind: entry.envelope.kind, expires: entry.envelope.expires,
+                job: job, kind: entry.envelope.kind, created: entry.envelope.created, expires: entry.envelope.expires,
                 publications: entry.publications.count,
                 isSurfaced: surfaced.contains(job))
         }.sorted { ($0.expires, $0.job.description) < ($1.expires, $1.job.description) }
+    }
+
+    func kind(of job: JobID) throws(ClientError) -> WireJobKind { try spool.entry(job).envelope.kind }
+
+    func holds(_ job: JobID) -> Bool { spool.entries[job] != nil }
+
+    /// Whether a result is of the generation of its job that lies in the spool, and not of an earlier one.
+    func isCurrent(_ header: [UInt8], _ job: JobID) -> Bool {
+        guard let header = try? ResultHeader(bytes: header), let entry = spool.entries[job] else { return false }
+        return header.envelopeHash == Digest(of: entry.envelope.bytes)
     }
 
     /// The denoise jobs that are not over: the same request again is one of these, not a new job.
@@ -92,7 +103,7 @@ extension Release {
     package func surface(_ payload: WirePayload, of job: JobID) throws(ClientError) {
         _ = try spool.entry(job)
         if try spool.result(job) == nil { try spool.surface(job, payload.encoded) }
-        _ = try Self.settle(job, ledger, spool)
+        try Self.settle(job, ledger, spool)
     }
 
     /// A surfaced result.
@@ -113,15 +124,12 @@ extension Release {
     /// Removes a surfaced result that was made use of.
     package func discardResult(of job: JobID) throws(ClientError) { try spool.removeResult(job) }
 
-    /// Enters a surfaced receipt in the ledger. Doing it again changes nothing.
-    ///
-    /// - Returns: whether the result is a receipt.
-    static func settle(_ job: JobID, _ ledger: Ledger, _ spool: Spool) throws(ClientError) -> Bool {
+    /// Enters a surfaced receipt in the ledger; other results say nothing to it. Doing it again changes nothing.
+    static func settle(_ job: JobID, _ ledger: Ledger, _ spool: Spool) throws(ClientError) {
         guard let bytes = try spool.result(job), let payload = try? WirePayload(decoding: bytes, as: "result"),
             case .publishReceipt(let receipt) = payload.head
-        else { return false }
+        else { return }
         try ledger.markStored(receipt.publicationID.compactMap { PublicationID($0) })
-        return true
     }
 
     /// A receipt names what was sent, in order, with the hashes of the very bytes.

@@ -83,9 +83,10 @@ package actor Release {
         }
         ledger = try Ledger(opening: url, fingerprint: key.fingerprint, limit: limit, steps: steps)
         spool = try Spool(in: home, steps: steps)
-        // Receipts that were surfaced when the last process ended; those of jobs that are over have nothing more to say.
+        // Receipts that were surfaced when the last process ended. Results of jobs that were forgotten are asked for by nobody.
         for job in try spool.resultNames() {
-            if try Self.settle(job, ledger, spool), spool.entries[job] == nil { try spool.removeResult(job) }
+            try Self.settle(job, ledger, spool)
+            if spool.entries[job] == nil { try spool.removeResult(job) }
         }
     }
 
