@@ -1,5 +1,4 @@
 import Foundation
-import Images
 import Safetensors
 import Testing
 import Trust
@@ -63,29 +62,6 @@ import Trust
         // Nothing of all this left, or is charged.
         #expect(await client.exposure().releases == 0)
         #expect(try await client.release.jobs().isEmpty)
-    }
-
-    /// A file that can be read once: publishing needs no more.
-    @Test(.timeLimit(.minutes(1))) func aFileIsReadOnce() async throws {
-        let world = try RunWorld()
-        let client = try world.client()
-        defer { client.close() }
-        let png = try PNG.encode(
-            Image(shape: ImageShape(channels: 1, height: 8, width: 8), values: (0..<64).map { Float($0) / 32 - 1 }))
-        let folder = world.folder.appending(path: "pipes")
-        let pipe = folder.appending(path: "3/a.png")
-        try FileManager.default.createDirectory(at: pipe.deletingLastPathComponent(), withIntermediateDirectories: true)
-        #expect(mkfifo(pipe.path, 0o600) == 0)
-        Thread {
-            guard let file = FileHandle(forWritingAtPath: pipe.path) else { return }
-            try? file.write(contentsOf: png)
-            try? file.close()
-        }.start()
-        let images = try client.images(at: folder)
-        let call = Task { try await client.publish(images, cut: 500) }
-        try await wait("it is spooled") { try await client.release.jobs().map(\.publications) == [1] }
-        call.cancel()
-        _ = await call.result
     }
 
     @Test func cutsAndRequestsThatCannotBe() async throws {
