@@ -212,7 +212,7 @@ struct TrainLoopTests {
             var generator = CounterRandom(seed: seed).sequence(timestep: 0, purpose: .training)
             let example = try #require(copy.draw(1, using: &generator).first)
             training.step(&shelf)
-            let version = try training.publish(shelf)
+            let version = try training.publish(shelf, keeping: [])
             #expect(version.lowestCut == example.cut && version.imagesSeen == 1)
             let record = try ModelRecord(contentsOf: scene.folder.appending(path: "\(name)/v00000001"))
             #expect(record.trainedLabels == [example.label])
