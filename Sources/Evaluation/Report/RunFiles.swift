@@ -22,18 +22,15 @@ struct RunFiles {
                 "The run in \(folder.path) has not come to its end, it has no nodes.json: wait for `collafuse up`, or start it again"
             )
         }
-        plan = try Self.read("plan.json", in: folder)
-        record = try Self.read("nodes.json", in: folder)
+        do { plan = try PlanRecord(contentsOf: folder.appending(path: "plan.json")) } catch {
+            throw EvaluationError(.badRun, error.message)
+        }
+        let nodes = folder.appending(path: "nodes.json")
+        do { record = try JSONDecoder().decode(RunRecord.self, from: Data(contentsOf: nodes)) } catch {
+            throw EvaluationError(
+                .badRun, "\(nodes.path) cannot be read, or is of another version of collafuse: start the run again")
+        }
     }
 
     private static let advice = "name what a topology's `out:` names, such as out/demo after `make demo`"
-
-    private static func read<Value: Decodable>(_ name: String, in folder: URL) throws(EvaluationError) -> Value {
-        let file = folder.appending(path: name)
-        do { return try JSONDecoder().decode(Value.self, from: Data(contentsOf: file)) } catch {
-            throw EvaluationError(
-                .badRun,
-                "\(file.path) cannot be read, or is of another version of collafuse: start the run again (\(error))")
-        }
-    }
 }
