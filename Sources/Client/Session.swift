@@ -18,7 +18,8 @@ final class Session: Sendable {
     }
 
     private struct State {
-        var answers: [JobID: CheckedContinuation<Answer, any Error>] = [:]
+        /// Who waits for a job's result, under a number of the call's own.
+        var answers: [JobID: (call: UInt64, waiter: CheckedContinuation<Answer, any Error>)] = [:]
         /// Who asked for a status in this session, in order; nil: whoever asked has gone.
         var statusQueries: [(id: UInt64, waiter: CheckedContinuation<WireStatus?, any Error>?)] = []
         var acknowledgements: [JobID: [CheckedContinuation<Void, Never>]] = [:]
@@ -113,7 +114,8 @@ final class Session: Sendable {
     /// - Throws: `JobEnd` when the broker will bring no result, what `refuse` was told, `badRequest` while another call waits for the
     ///   same job, `CancellationError`.
     func perform(_ envelope: Envelope, sealed: [UInt8]) async throws -> Answer {
-        try await withTaskCancellationHandler {
+        let call = state.value.withLock { $0.nextID() }
+        return try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { continuation in
                 let end: (any Error)? = state.value.withLock { state in
                     // The cancellation handler may have run already: then nobody would resume what is stored now.
@@ -126,14 +128,19 @@ final class Session: Sendable {
                     }
                     // Submitted only when somebody waits, so a result without a waiter is of another process; and together, so
                     // that `refuse` sees both or neither.
-                    state.answers[envelope.job] = continuation
+                    state.answers[envelope.job] = (call, continuation)
                     link.send(.submit(envelope, sealed: sealed))
                     return nil
                 }
                 if let end { continuation.resume(throwing: end) }
             }
         } onCancel: {
-            state.value.withLock { $0.answers.removeValue(forKey: envelope.job) }?.resume(throwing: CancellationError())
+            let waiter = state.value.withLock { state in
+                // It may be another call that waits.
+                state.answers[envelope.job]?.call == call
+                    ? state.answers.removeValue(forKey: envelope.job)?.waiter : nil
+            }
+            waiter?.resume(throwing: CancellationError())
         }
     }
 
@@ -142,7 +149,7 @@ final class Session: Sendable {
     func refuse(_ job: JobID, because reason: any Error) {
         state.value.withLock { state in
             link.send(.refuse(job))
-            return state.answers.removeValue(forKey: job)
+            return state.answers.removeValue(forKey: job)?.waiter
         }?.resume(throwing: reason)
     }
 
@@ -259,7 +266,8 @@ final class Session: Sendable {
                 state.acknowledgements = [:]
             }
             return (
-                Array(state.answers.values), state.takeStatusWaiters(), state.acknowledgements.values.flatMap { $0 }
+                state.answers.values.map(\.waiter), state.takeStatusWaiters(),
+                state.acknowledgements.values.flatMap { $0 }
             )
         }
         for answer in answers { answer.resume(throwing: error) }
@@ -345,7 +353,7 @@ final class Session: Sendable {
     /// - Returns: whether anyone waited for it.
     @discardableResult
     private static func settle(_ job: JobID, _ answer: Result<Answer, JobEnd>, _ shared: SharedState) -> Bool {
-        let waiter = shared.value.withLock { $0.answers.removeValue(forKey: job) }
+        let waiter = shared.value.withLock { $0.answers.removeValue(forKey: job)?.waiter }
         waiter?.resume(with: answer.mapError { $0 as any Error })
         return waiter != nil
     }
