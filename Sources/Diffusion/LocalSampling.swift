@@ -19,13 +19,16 @@ package struct LocalSampling {
         package var from: Int?
         package var to = 0
         package var guidance = 1.0
-        /// One for all samples, or one for each.
+        /// One for all samples, or one for each: of classes, or of prompts.
         package var labels: [Int]?
+        /// Embeddings of prompts [P, S, D] for a network that looks at text; the last is the empty prompt if samples are guided.
+        package var prompts: Tensor?
 
         package init() {}
     }
 
-    private let denoiser: Denoiser<UNet>
+    private let network: UNet
+    private let denoiser: Denoiser<ChainUNet>
     private let settings: Settings
     package let sampler: Sampler
     package let timesteps: TimestepList
@@ -33,11 +36,12 @@ package struct LocalSampling {
 
     /// - Throws: `ChainError` or `DiffusionError` for settings that this model, or no model, can be sampled with.
     package init(_ model: ModelDirectory, _ settings: Settings) throws {
-        let rows = model.network.classEmbeddings ?? 0
+        network = model.network
+        let chain = try ChainUNet(network, prompts: settings.prompts), rows = chain.classEmbeddings ?? 0
         // Of rows whose meaning nobody wrote down, the last is "none" if guidance is to lead away from it.
         let labels = model.record?.labels ?? (rows > 0 && isGuided(settings.guidance) ? rows - 1 : rows)
         denoiser = try Denoiser(
-            model.network, on: model.schedule, predicting: settings.prediction ?? model.prediction, labels: labels)
+            chain, on: model.schedule, predicting: settings.prediction ?? model.prediction, labels: labels)
         try denoiser.check(guidance: settings.guidance)
         self.settings = settings
         let told = model.scheduler.sampling
@@ -81,7 +85,7 @@ package struct LocalSampling {
             )
         }
         let start = ChainState(
-            x: noise.start.to(denoiser.network.device), timesteps: plans.map { _ in timesteps.start })
+            x: noise.start.to(network.device), timesteps: plans.map { _ in timesteps.start })
         return try run(start, plans, wanted == 0 ? nil : noise.steps.map { $0.to(start.x.device) }, progress)
     }
 
@@ -89,7 +93,7 @@ package struct LocalSampling {
     ///
     /// - Parameter imageShape: [C, H, W]; nil: the model's own.
     package func samples(seed: UInt64, count: Int, progress: (Double) -> Void = { _ in }) throws -> Tensor {
-        let configuration = denoiser.network.configuration
+        let configuration = network.configuration
         guard let size = configuration.sampleSize else {
             throw DiffusionError(.badNoise, "the model's config.json names no sample_size: give the start with --noise")
         }
@@ -97,7 +101,7 @@ package struct LocalSampling {
         let plans = try plans(count, seed: seed)
         let noise = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: shape, on: denoiser.schedule)
         return try run(
-            ChainState(x: noise.x.to(denoiser.network.device), timesteps: plans.map { _ in timesteps.start }), plans,
+            ChainState(x: noise.x.to(network.device), timesteps: plans.map { _ in timesteps.start }), plans,
             nil,
             progress)
     }
@@ -119,9 +123,13 @@ package struct LocalSampling {
 
     private func plans(_ count: Int, seed: UInt64) throws -> [SamplePlan] {
         let rows = denoiser.network.classEmbeddings
-        guard let labels = settings.labels ?? (rows == nil ? [0] : nil) else {
+        // A sample for each prompt, or one prompt for all.
+        let prompts = settings.prompts == nil ? nil : denoiser.labels
+        let implied = rows == nil || prompts == 1 ? [0] : prompts == count ? Array(0..<count) : nil
+        guard let labels = settings.labels ?? implied else {
             throw DiffusionError(
-                .badLabels, "this model has classes: name one for all samples, or one for each of them, with --labels")
+                .badLabels,
+                "this model has classes, or prompts: name one for all samples, or one for each of them, with --labels")
         }
         guard labels.count == 1 || labels.count == count else {
             throw DiffusionError(.badLabels, "\(labels.count) labels for \(count) samples: give one, or one for each")
@@ -135,7 +143,7 @@ package struct LocalSampling {
     }
 
     private func check(imageShape: [Int]) throws(DiffusionError) {
-        let configuration = denoiser.network.configuration
+        let configuration = network.configuration
         let side = 1 << (configuration.blockOutChannels.count - 1)
         guard imageShape[0] == configuration.outChannels, imageShape[1...].allSatisfy({ $0.isMultiple(of: side) })
         else {

@@ -77,8 +77,17 @@ struct LocalSample: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Where to stop: 0, or a cut.", valueName: "t"))
     var to = 0
 
-    @Option(name: .long, help: ArgumentHelp("Classes: one for all samples, or one for each.", valueName: "3,7-9"))
+    @Option(
+        name: .long, help: ArgumentHelp("Classes or prompts: one for all samples, or one for each.", valueName: "3,7-9")
+    )
     var labels: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Embeddings of prompts, `encoder_hidden_states` [P, S, D], for a UNet2DConditionModel; the last is the empty prompt if --guidance is not 1.",
+            valueName: "file"))
+    var text: String?
 
     @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance; 1 is none.", valueName: "w"))
     var guidance = 1.0
@@ -143,6 +152,9 @@ struct LocalSample: ParsableCommand {
         settings.to = to
         settings.guidance = guidance
         settings.labels = try labelNumbers(labels)
+        settings.prompts = try text.map {
+            try Tensor(SafetensorsArchive(contentsOf: URL(filePath: $0)).entry("encoder_hidden_states"))
+        }
         return settings
     }
 

@@ -139,4 +139,28 @@ struct LocalSamplingTests {
             #expect(throws: ChainError.self) { try Threshold(spelled: word) }
         }
     }
+
+    /// Prompts in the place of classes, guided away from the last: diffusers' UNet2DConditionModel and DDIMScheduler, in double.
+    @Test func textLeads() throws {
+        let folder = goldens("unet-text")
+        let golden = try SafetensorsArchive(contentsOf: folder.appending(path: "guided.safetensors"))
+        let model = try ModelDirectory(contentsOf: folder, dtype: .float64)
+        var settings = LocalSampling.Settings(), archive = SafetensorsArchive()
+        settings.steps = 5
+        settings.guidance = 3
+        settings.prompts = try Tensor(golden.entry("encoder_hidden_states"))
+        try archive.append(golden.entry("x_T"))
+        let ours = try LocalSampling(model, settings).samples(GivenNoise(archive))
+        #expect(difference(ours, try Tensor(golden.entry("sample"))) < 1e-5)
+        // The same prompts by number.
+        settings.labels = [1, 0]
+        let swapped = try LocalSampling(model, settings).samples(GivenNoise(archive))
+        #expect(difference(swapped, ours) > 1e-3)
+        settings.labels = [3]
+        #expect { try LocalSampling(model, settings).samples(GivenNoise(archive)) } throws: {
+            ($0 as? DiffusionError)?.code == .badLabels
+        }
+        settings.prompts = nil
+        #expect { try LocalSampling(model, settings) } throws: { ($0 as? DiffusionError)?.code == .badConfig }
+    }
 }

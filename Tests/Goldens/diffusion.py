@@ -8,7 +8,7 @@ import json
 import pathlib
 
 import torch
-from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
+from diffusers import DDIMScheduler, DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from safetensors.torch import save_file
 
 HERE = pathlib.Path(__file__).parent
@@ -115,8 +115,27 @@ def make(name, options):
 # Whose outputs at half precision are kept too, so that ours may be no further off than diffusers' own.
 HALVES = {"cifar", "text"}
 
+def guided():
+    """A few steps of DDIM with text, guided away from the last prompt, in double precision."""
+    folder = HERE / "unet-text"
+    torch.manual_seed(11)
+    model = UNet2DConditionModel.from_pretrained(folder).eval().double()
+    scheduler = DDIMScheduler.from_pretrained(folder)
+    scheduler.set_timesteps(5)
+    start, prompts = torch.randn(2, 2, 8, 8).double(), torch.randn(3, 7, 6).double()
+    x, weight = start, 3.0
+    with torch.no_grad():
+        for t in scheduler.timesteps:
+            said = model(x, t, encoder_hidden_states=prompts[:2]).sample
+            none = model(x, t, encoder_hidden_states=prompts[2:].expand(2, -1, -1)).sample
+            x = scheduler.step(none + weight * (said - none), t, x).prev_sample
+    save_file(
+        {"x_T": start, "encoder_hidden_states": prompts, "sample": x.contiguous()}, folder / "guided.safetensors")
+
+
 if __name__ == "__main__":
     for name, options in MODELS.items():
         make(name, options)
+    guided()
     total = sum(path.stat().st_size for path in HERE.glob("unet-*/*"))
     print(json.dumps({"bytes": total}))

@@ -43,8 +43,36 @@ package struct PromptedUNet: DenoisingNetwork {
 
     package func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?) -> Tensor {
         let rows = labels ?? Tensor(Array(repeating: prompts, count: x.size(0))).to(x.device)
-        return network(x, timesteps, nil, text: embeddings.gathered(0, rows: rows))
+        return network(x, timesteps, nil, text: embeddings.gathered(0, rows: rows.to(embeddings.device)))
     }
 
     package func name(_ parameters: inout ParameterNames) { network.name(&parameters) }
+}
+
+/// A U-Net in a chain, with prompts where it takes some.
+enum ChainUNet: DenoisingNetwork {
+    case plain(UNet)
+    case prompted(PromptedUNet)
+
+    /// - Parameter prompts: [P + 1, S, D]; nil for a network that takes no text.
+    init(_ network: UNet, prompts: Tensor?) throws(DiffusionError) {
+        if let prompts {
+            self = .prompted(try PromptedUNet(network, prompts: prompts))
+        } else {
+            self = .plain(network)
+        }
+    }
+
+    private var network: any DenoisingNetwork {
+        switch self {
+        case .plain(let network): network
+        case .prompted(let network): network
+        }
+    }
+
+    var classEmbeddings: Int? { network.classEmbeddings }
+    var isSelfConditioned: Bool { network.isSelfConditioned }
+    func checkChain() throws(DiffusionError) { try network.checkChain() }
+    func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?) -> Tensor { network(x, timesteps, labels) }
+    func name(_ parameters: inout ParameterNames) { network.name(&parameters) }
 }
