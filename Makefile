@@ -33,7 +33,7 @@ out/demo/picture.svg:
 	@echo "there is no finished demo yet: run make demo first" >&2; exit 1
 
 # Tests that kill processes or look at the clock run after the others, which would hold them up.
-TIMED := 'CommandTests|BrokerTests'
+TIMED := 'CommandTests|BrokerTests|ReachTests'
 
 PYTHON ?= python3
 

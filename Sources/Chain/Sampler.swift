@@ -26,7 +26,7 @@ package enum Sampler: Hashable, Sendable, Codable {
     ///
     /// With `fromNoise`, as in diffusers, also in a step from where SNR < 10⁻⁶, as at the cosine schedule's T. The far slope, which
     /// knows x̂_0, then stands for a way almost all of which does not: on the digits .10 of the samples came out as what they should
-    /// show, and .75 without.
+    /// show, and .79 without.
     case heun(fromNoise: Bool = false)
 
     /// What it is called in a topology, on the command line and in messages.

@@ -138,7 +138,7 @@ package nonisolated struct WireEnvelope: Sendable {
   /// 32 bytes: BLAKE2b-256 of the run descriptor
   package var runID: Data = Data()
 
-  /// microseconds of worker time the client admits at most; 0: the broker's default
+  /// microseconds of worker time the client admits at most; 0: no ceiling
   package var costCeiling: UInt64 = 0
 
   /// Unix time
