@@ -89,8 +89,9 @@ struct LinkSession: Sendable {
             return .reply(hello)
         case (.greeting, .welcome(let welcome)):
             phase = .open(since: now)
-            let told = Int64(clamping: welcome.heartbeatMs).multipliedReportingOverflow(by: .millisecond)
-            heartbeat = told.overflow || told.partialValue <= 0 ? configuration.heartbeat : told.partialValue
+            // An hour at most: what a broker says must not overflow the sums that are made of it.
+            let told = Int64(clamping: welcome.heartbeatMs)
+            heartbeat = told <= 0 ? configuration.heartbeat : min(told, 3_600_000) * .millisecond
             return .welcome(welcome)
         case (.greeting, _): return .lost(lose("the broker answered HELLO with something else", at: now))
         case (.open, .ping):

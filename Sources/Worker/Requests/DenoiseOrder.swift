@@ -116,9 +116,11 @@ extension DenoiseOrder {
     /// - Throws: `tooLate` when the request's deadline has passed.
     package func checkDeadline(at now: Int64) throws(RequestError) {
         guard let deadline, deadline <= now else { return }
+        // In Double: a client may name any deadline.
+        let late = Int((Double(now) - Double(deadline)) / 1_000)
         throw RequestError(
             .tooLate,
-            "the request's deadline passed \((now - deadline) / 1_000) s before a worker had room: allow more time")
+            "the request's deadline passed \(late) s before a worker had room: allow more time")
     }
 
     /// - Throws: `cutNotCovered` when this version was not trained down to the job's cut.
