@@ -135,7 +135,7 @@ let testTargets: [Target] = [
         "Worker",
         [
             "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
-            protobuf, logging,
+            "Observability", protobuf, logging,
         ]),
     tests(
         "Client",

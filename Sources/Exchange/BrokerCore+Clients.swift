@@ -46,7 +46,6 @@ extension BrokerCore {
             }
             // The client does not accept the result: it goes as one goes that expired.
             end(handle, .ended(.expired), isTold: false)
-            deliver(to: client)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
             if tombstone.envelope == bytes { return tell(tombstone.end, envelope.job, client) }
@@ -167,7 +166,6 @@ extension BrokerCore {
     private mutating func acknowledge(_ id: JobID, of client: Int) {
         if let handle = clients[client].jobs[id] {
             end(handle, .acknowledged)
-            deliver(to: client)
         } else {
             tell(.acknowledged, id, client)
         }

@@ -50,7 +50,9 @@ extension BrokerCore {
             let code: WireCode = if case .ended(let code) = jobEnd { code } else { .cancelled }
             cancel(ref(job.key, lease.fence), code, at: lease.worker)
             offer(lease.worker)
-        case .inMailbox: leaveMailbox(handle, of: job.client)
+        case .inMailbox:
+            leaveMailbox(handle, of: job.client)
+            deliver(to: job.client)
         case .delayed, .deadLetter: break
         }
     }

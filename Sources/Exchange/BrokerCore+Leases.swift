@@ -8,6 +8,8 @@ enum LeaseLoss {
     case crashed
     /// The worker gave it back.
     case handedBack
+    /// The worker gave it back since a pass with it failed: one of those that shared the pass is at fault.
+    case failed
     /// The worker gave it back because it goes, and left a checkpoint if there was something to keep: another goes on at once.
     case drained
 }
@@ -230,7 +232,7 @@ extension BrokerCore {
             return
         }
         _ = jobs.update(handle) { job in
-            job.stepsDone = progress.stepsDone
+            job.stepsDone = max(job.stepsDone, progress.stepsDone)
             job.stepsTotal = progress.stepsTotal
         }
         if progress.stepsDone > job.stepsDone { prolong(handle) }
@@ -267,12 +269,19 @@ extension BrokerCore {
     }
 
     /// The lease ends without a result: the job waits a little and is queued again, or is given up.
-    mutating func lose(_ handle: JobHandle, _ loss: LeaseLoss) {
+    ///
+    /// - Parameter words: of the worker, for the operator.
+    mutating func lose(_ handle: JobHandle, _ loss: LeaseLoss, words: String? = nil) {
         guard let job = jobs[handle], case .leased(let lease) = job.state else { return }
-        release(handle, actualCost: loss == .crashed ? nil : 0)
+        let report = JobLoss(
+            worker: workers[lease.worker].id, at: now.wall,
+            reason: words ?? (loss == .crashed ? "the worker was lost, or showed no progress" : "handed back"))
+        _ = jobs.update(handle) { $0.lastLoss = report }
+        let isSuspected = loss == .crashed || loss == .failed
+        release(handle, actualCost: isSuspected ? nil : 0)
         var crashes = job.crashes
-        if loss == .crashed {
-            counters.leasesLost += 1
+        if loss == .crashed { counters.leasesLost += 1 }
+        if isSuspected {
             if lease.alone {
                 crashes += 1
                 // It may be the checkpoint's fault.

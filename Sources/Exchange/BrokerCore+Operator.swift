@@ -38,40 +38,6 @@ extension BrokerCore {
         return finish()
     }
 
-    package var deadLetters: [JobKey] {
-        jobs.handles.compactMap { handle in
-            guard let job = jobs[handle], case .deadLetter = job.state else { return nil }
-            return job.key
-        }
-    }
-
-    /// Queues a dead letter again, its crashes forgiven; it still runs alone.
-    ///
-    /// - Returns: nil when it is no dead letter.
-    package mutating func replay(_ key: JobKey, at moment: Moment) -> [BrokerAction]? {
-        begin(moment)
-        guard let handle = deadLetter(key), let job = jobs[handle] else { return nil }
-        _ = jobs.update(handle) { $0.crashes = 0 }
-        actions.append(.append(.accepted(key, envelope: job.envelope, sealed: job.sealed)))
-        enqueue(handle)
-        return finish()
-    }
-
-    /// - Returns: nil when it is no dead letter.
-    package mutating func discard(_ key: JobKey, at moment: Moment) -> [BrokerAction]? {
-        begin(moment)
-        guard let handle = deadLetter(key) else { return nil }
-        end(handle, .ended(.cancelled))
-        return finish()
-    }
-
-    private func deadLetter(_ key: JobKey) -> JobHandle? {
-        guard let client = clientPlaces[key.client], let handle = clients[client].jobs[key.job],
-            case .deadLetter = jobs[handle]?.state
-        else { return nil }
-        return handle
-    }
-
     // MARK: figures
 
     package var snapshot: BrokerSnapshot {

@@ -40,7 +40,7 @@ extension BrokerCore {
         }
     }
 
-    private mutating func nextDelivery(to client: Int) -> JobHandle? {
+    mutating func nextDelivery(to client: Int) -> JobHandle? {
         let jobs = jobs
         return clients[client].mailbox.next(
             window: (configuration.resultWindow, configuration.resultWindowBytes),

@@ -57,6 +57,8 @@ extension BrokerCore {
 
     private static let keysPerWorker = 16
     private static let versionsPerWorker = 16
+    /// Characters that are kept of why a worker hands a job back.
+    private static let longestWords = 200
 
     private mutating func readopt(_ held: [WireJobRef], by worker: Int) {
         workers[worker].iterations = 0
@@ -113,10 +115,12 @@ extension BrokerCore {
         offer(worker)
     }
 
-    /// The worker hands a job back. That is never held against the job.
+    /// The worker hands a job back. That is held against the job only when a pass with it failed (`internal`), which is to a
+    /// pass what a crash is to a worker.
     private mutating func receive(_ nack: WireNack, from worker: Int) {
         guard let (handle, fence) = find(nack.job), let lease = lease(of: handle, worker, fence) else { return }
         counters.handedBack += 1
+        let words = String(nack.message.prefix(Self.longestWords))
         let pause = Int64(clamping: min(nack.retryAfterMs, 60_000)) * .millisecond
         switch nack.code {
         case .unknownPoolKey:
@@ -130,7 +134,11 @@ extension BrokerCore {
         default: break
         }
         if nack.code == .outOfMemory, !lease.alone { _ = jobs.update(handle) { $0.suspect = true } }
-        lose(handle, nack.code == .draining ? .drained : .handedBack)
+        switch nack.code {
+        case .draining: lose(handle, .drained, words: words)
+        case .internal: lose(handle, .failed, words: words)
+        default: lose(handle, .handedBack, words: words)
+        }
         offer(worker)
     }
 

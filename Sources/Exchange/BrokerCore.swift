@@ -14,7 +14,8 @@ package import Wire
 /// - `BrokerCore+Leases`: lanes, leasing, progress, loss
 /// - `BrokerCore+Expiry`: timers and the ends of jobs
 /// - `BrokerCore+Recovery`: the state from the journal
-/// - `BrokerCore+Operator`: keys, drain, dead letters, counters
+/// - `BrokerCore+Operator`: keys, drain, counters
+/// - `BrokerCore+Jobs`: what an operator asks of single jobs; dead letters
 package struct BrokerCore: Sendable {
     var configuration: BrokerConfiguration
     let broker: BrokerID

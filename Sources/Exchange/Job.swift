@@ -51,6 +51,7 @@ struct Job: Sendable {
     var suspect = false
     /// Crashes while it ran alone.
     var crashes = 0
+    var lastLoss: JobLoss?
     var stepsDone: UInt64 = 0
     var stepsTotal: UInt64 = 0
     /// What it is charged to its client's limit.

@@ -40,6 +40,10 @@ struct LinkSession: Sendable {
         case beat
     }
 
+    /// Whatever a broker says, in milliseconds: quicker, and its peers would spin; slower, and nobody would miss it, or sums that
+    /// are made of it would overflow.
+    private static let heartbeats: ClosedRange<Int64> = 50...3_600_000
+
     private let side: Side
     private let configuration: LinkConfiguration
     private var random: any RandomNumberGenerator & Sendable
@@ -89,9 +93,12 @@ struct LinkSession: Sendable {
             return .reply(hello)
         case (.greeting, .welcome(let welcome)):
             phase = .open(since: now)
-            // An hour at most: what a broker says must not overflow the sums that are made of it.
             let told = Int64(clamping: welcome.heartbeatMs)
-            heartbeat = told <= 0 ? configuration.heartbeat : min(told, 3_600_000) * .millisecond
+            heartbeat =
+                told <= 0
+                ? configuration.heartbeat
+                : min(max(told, Self.heartbeats.lowerBound), Self.heartbeats.upperBound)
+                    * .millisecond
             return .welcome(welcome)
         case (.greeting, _): return .lost(lose("the broker answered HELLO with something else", at: now))
         case (.open, .ping):

@@ -42,7 +42,8 @@ extension StepScheduler {
             self.passesDone = passesDone
         }
 
-        var width: Int { guided ? 2 : 1 }
+        /// Network inputs that it takes in a pass.
+        var width: Int { StepScheduler.width(guided: guided) }
         var isThrough: Bool { passesDone == passes }
     }
 
@@ -53,7 +54,12 @@ extension StepScheduler {
         package let guided: Bool
         /// With this pass it is at its cut.
         package let isLast: Bool
+
+        /// Network inputs that it takes.
+        package var width: Int { StepScheduler.width(guided: guided) }
     }
+
+    private static func width(guided: Bool) -> Int { guided ? 2 : 1 }
 
     package struct Iteration: Hashable, Sendable {
         package let group: GroupKey

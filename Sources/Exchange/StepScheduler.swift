@@ -77,7 +77,6 @@ package struct StepScheduler: Sendable {
     }
 
     package var isIdle: Bool { jobs.isEmpty }
-    package var jobCount: Int { jobs.count }
 
     /// - Parameters:
     ///   - deadline: when all its samples are wanted, on the clock that `hopeless` is told; nil: no matter when.

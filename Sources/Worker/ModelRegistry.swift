@@ -45,16 +45,20 @@ package struct ModelRegistry: Sendable {
     /// The newest version whose record can be read; nil: there is none yet.
     package var newest: Version? { newest(except: []) }
 
-    /// - Parameter broken: versions that are passed over.
-    package func newest(except broken: Set<UInt64>) -> Version? {
+    /// - Parameters:
+    ///   - broken: versions that are passed over.
+    ///   - unusable: told of every newer folder that has a version's name and is none of this run, with why.
+    package func newest(
+        except broken: Set<UInt64>, _ unusable: (UInt64, any Error) -> Void = { _, _ in }
+    ) -> Version? {
         for number in numbers.reversed() where !broken.contains(number) {
-            if let record = record(number) { return Version(record) }
+            do { return Version(try record(number)) } catch { unusable(number, error) }
         }
         return nil
     }
 
     /// A version under its number; nil: there is none, or no more.
-    package func version(_ number: UInt64) -> Version? { record(number).map { Version($0) } }
+    package func version(_ number: UInt64) -> Version? { (try? record(number)).map { Version($0) } }
 
     /// - Throws: `badRegistry` when it is not a model of this run; what reading a model's folder throws.
     package func load(
@@ -83,7 +87,7 @@ package struct ModelRegistry: Sendable {
                 role: .backbone, version: 0, run: "", imagesSeen: imagesSeen,
                 timesteps: lowestCut + 1...denoiser.schedule.timesteps, labels: denoiser.labels,
                 trainedLabels: trainedLabels.filter { $0 < denoiser.labels }.sorted()))
-        for number in numbers.dropLast(Self.kept) where !needed.contains(number) && self.record(number) != nil {
+        for number in numbers.dropLast(Self.kept) where !needed.contains(number) && self.version(number) != nil {
             try? FileManager.default.removeItem(at: folder(number))
         }
         return version
@@ -108,12 +112,14 @@ package struct ModelRegistry: Sendable {
         directory.appending(path: String(format: "v%08llu", number))
     }
 
-    /// Nil unless it is a whole version of this run under its own number.
-    private func record(_ number: UInt64) -> ModelRecord? {
-        guard let record = try? ModelRecord(contentsOf: folder(number)), record.run == "\(run)",
-            record.version == number
-        else {
-            return nil
+    /// - Throws: unless it is a whole version of this run under its own number.
+    private func record(_ number: UInt64) throws -> ModelRecord {
+        let record = try ModelRecord(contentsOf: folder(number))
+        guard record.run == "\(run)" else {
+            throw WorkerError(.badRegistry, "\(folder(number).path) is a model of another run")
+        }
+        guard record.version == number else {
+            throw WorkerError(.badRegistry, "\(folder(number).path) holds version \(record.version)")
         }
         return record
     }

@@ -8,7 +8,7 @@ import Wire
 
 @testable import Broker
 
-/// Keeps everything, over several lives of a broker; can be told to fail.
+/// Keeps everything, over several lives of a broker; can be told to fail, and to take its time.
 final class KeptJournal: Sendable {
     struct Failure: Error {}
 
@@ -17,6 +17,7 @@ final class KeptJournal: Sendable {
         var commits = 0
         var starts: UInt64 = 0
         var isBroken = false
+        var pause: UInt32 = 0
     }
 
     private let state = Mutex(State())
@@ -30,6 +31,8 @@ final class KeptJournal: Sendable {
     var entries: [JournalEntry] { state.withLock { $0.entries } }
     var commits: Int { state.withLock { $0.commits } }
     func breakDown() { state.withLock { $0.isBroken = true } }
+    /// From now on a commit takes so many microseconds, as one does that waits for a disk.
+    func slowDown(to pause: UInt32) { state.withLock { $0.pause = pause } }
 
     /// As one life of a broker sees it.
     final class Life: Journal {
@@ -44,11 +47,13 @@ final class KeptJournal: Sendable {
         }
 
         func commit(_ entries: [JournalEntry]) throws {
-            try kept.state.withLock { state in
+            let pause = try kept.state.withLock { state in
                 if state.isBroken { throw Failure() }
                 state.entries += entries
                 state.commits += 1
+                return state.pause
             }
+            usleep(pause)
         }
     }
 }
@@ -58,19 +63,23 @@ final class KeptJournal: Sendable {
         let world = try World()
         let (client, worker) = (try world.node(.client, "a"), try world.node(.worker, "w"))
         let journal = KeptJournal()
+        // So jobs come in while others are being stored, however slow the machine is just now.
+        journal.slowDown(to: 20_000)
         let first = try await RunningBroker(world, journal: { KeptJournal.Life(journal) })
-        let settings = world.settings(port: RunningBroker.port(first.clients))
         let owner = try StubClient(world, client, brokers: [first.clients])
-        for number in 0..<30 { _ = try owner.submit([UInt8(number)]) }
-        #expect(try await owner.waitForAccepted(30))
-        let stored = journal.entries.count { if case .accepted = $0 { true } else { false } }
-        #expect(stored == 30)
+        let jobs = Set(try (0..<30).map { try owner.submit([UInt8($0)]) })
+        for job in jobs {
+            let isTold = try await owner.events.wait { if case .accepted(job) = $0 { true } else { false } }
+            #expect(isTold)
+        }
+        let stored = journal.entries.compactMap { if case .accepted(let key, _, _) = $0 { key.job } else { nil } }
+        #expect(stored.count == 30 && Set(stored) == jobs)
         // One commit for a round and not one for a job.
         #expect(journal.commits < 30)
         // The client is gone for good: from here on the broker alone remembers.
         try await owner.stop()
         try await first.kill()
-        let second = try await RunningBroker(world, settings: settings, journal: { KeptJournal.Life(journal) })
+        let second = try await RunningBroker(world, journal: { KeptJournal.Life(journal) })
         let hand = try StubWorker(world, worker, brokers: [second.workers])
         #expect(try await hand.waitForJobs(30))
         let late = try StubClient(world, client, brokers: [second.clients])

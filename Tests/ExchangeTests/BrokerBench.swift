@@ -198,14 +198,17 @@ struct BrokerBench {
         say(.checkpoint(checkpoint), [sealed], as: &peer)
     }
 
-    mutating func nack(_ job: WireJobRef, _ code: WireCode, as peer: inout Peer) {
+    mutating func nack(_ job: WireJobRef, _ code: WireCode, _ message: String = "", as peer: inout Peer) {
         var nack = WireNack()
         nack.job = job
         nack.code = code
+        nack.message = message
         say(.nack(nack), as: &peer)
     }
 
     // MARK: what was said
+
+    var deadLetters: [JobKey] { core.jobReports(in: .deadLetter).map(\.key) }
 
     /// JOBs of the last call.
     var leased: [WireJob] {

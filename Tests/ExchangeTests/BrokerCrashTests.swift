@@ -18,7 +18,7 @@ import Wire
         var crashes = 0
         var done: Set<JobID> = []
         var running = bench.leased
-        for _ in 0..<200 where done.count < 3 || bench.core.deadLetters.isEmpty {
+        for _ in 0..<200 where done.count < 3 || bench.deadLetters.isEmpty {
             if running.contains(where: { JobID($0.job.jobID) == poison }) {
                 crashes += 1
                 worker = bench.worker(1)
@@ -33,7 +33,7 @@ import Wire
             bench.beat(UInt64(crashes), as: &worker)
             #expect(running.count == 1 || !running.contains(where: \.alone))
         }
-        #expect(bench.core.deadLetters == [JobKey(client: identifier(1), job: poison)])
+        #expect(bench.deadLetters == [JobKey(client: identifier(1), job: poison)])
         #expect(done.count == 3 && !done.contains(poison))
         // Once with its neighbours, which counts for nobody, then three times alone.
         #expect(crashes == 4)
@@ -53,15 +53,46 @@ import Wire
         bench.wait(1 * .second)
         crash(1, &bench)
         #expect(bench.ended == [.deadLetter])
-        #expect(bench.core.deadLetters == [key])
-        bench.take(bench.core.replay(key, at: bench.moment) ?? [])
+        #expect(bench.deadLetters == [key])
+        bench.take(bench.core.retry(key, at: bench.moment) ?? [])
         #expect(bench.leased.first?.alone == true)
         crash(1, &bench)
-        #expect(bench.core.deadLetters == [key])
-        bench.take(bench.core.discard(key, at: bench.moment) ?? [])
-        #expect(bench.core.deadLetters.isEmpty && bench.core.snapshot.jobs == 0)
-        let again = bench.core.replay(key, at: bench.moment)
+        #expect(bench.deadLetters == [key])
+        bench.take(bench.core.drop(key, at: bench.moment) ?? [])
+        #expect(bench.deadLetters.isEmpty && bench.core.snapshot.jobs == 0)
+        let again = bench.core.retry(key, at: bench.moment)
         #expect(again?.isEmpty == nil)
+        #expect(bench.core.jobReport(key)?.state == .cancelled)
+    }
+
+    @Test("a pass that fails suspects those who shared it; one that fails alone is given up, its words kept")
+    func failedPasses() throws {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        let poison = bench.submit(1, as: &client).key
+        bench.submit(2, as: &client)
+        var worker = bench.worker(1)
+        for job in bench.leased { bench.nack(job.job, .internal, "no kernel", as: &worker) }
+        var attempts: [JobID: Int] = [:]
+        for _ in 0..<100 where bench.deadLetters.isEmpty || attempts.count < 2 {
+            bench.wait(1 * .second)
+            while let job = bench.leased.first {
+                #expect(job.alone)
+                attempts[JobID(job.job.jobID)!, default: 0] += 1
+                if JobID(job.job.jobID) == poison.job {
+                    bench.nack(job.job, .internal, "no kernel", as: &worker)
+                } else {
+                    bench.finish(job.job, as: &worker)
+                }
+            }
+            bench.say(.ping(WirePing()), as: &worker)
+        }
+        #expect(bench.deadLetters == [poison] && attempts == [poison.job: 3, identifier(2): 1])
+        let report = try #require(bench.core.jobReport(poison))
+        #expect(report.state == .deadLetter && report.crashes == 3 && report.attempts == 4 && report.isSuspect)
+        #expect(report.lastLoss?.reason == "no kernel" && report.lastLoss?.worker == identifier(1))
+        #expect(bench.core.jobReports(in: .inMailbox).map(\.key.job) == [identifier(2)])
+        #expect(bench.core.jobReports(of: identifier(2)).isEmpty && bench.core.jobReports().count == 2)
     }
 
     @Test func aSuspectIsNotStarvedByABusyWorker() {

@@ -63,6 +63,23 @@ import Wire
         #expect(bench.core.snapshot.counters.leasesLost == 1)
     }
 
+    @Test("steps that go back and forth are no progress")
+    func progressThatGoesBack() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        var worker = bench.worker(1)
+        let ref = bench.leased[0].job
+        bench.progress(ref, 10, as: &worker)
+        for _ in 1...4 {
+            for step: UInt64 in [1, 10] {
+                bench.wait(3 * .second)
+                bench.progress(ref, step, as: &worker)
+            }
+        }
+        #expect(bench.core.snapshot.counters.leasesLost == 1)
+    }
+
     @Test func aHungEngineLosesItsLeaseThoughItBeats() {
         var bench = BrokerBench()
         var client = bench.client(1)
@@ -182,7 +199,7 @@ import Wire
                 return
             }
             let ref = bench.core.ref(JobKey(client: identifier(1), job: identifier(1)), lease.fence)
-            if round.isMultiple(of: 2) { bench.nack(ref, .internal, as: &worker) }
+            if round.isMultiple(of: 2) { bench.nack(ref, .storage, as: &worker) }
             bench.say(.bye(WireBye()), as: &worker)
         }
         #expect(bench.core.snapshot.counters.deadLetters == 0)

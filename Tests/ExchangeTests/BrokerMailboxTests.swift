@@ -64,6 +64,25 @@ import Wire
         #expect(bench.results.isEmpty)
     }
 
+    /// Whichever way a result leaves the window, the next one comes.
+    @Test(arguments: 0..<3) func whatLeavesTheWindowMakesRoom(way: Int) {
+        var configuration = Fixture.configuration
+        configuration.resultWindow = 1
+        var bench = BrokerBench(configuration)
+        var client = bench.client(1)
+        bench.submit(1, lifetime: 5_000, as: &client)
+        bench.submit(2, as: &client)
+        var worker = bench.worker(1)
+        for job in bench.leased { bench.finish(job.job, as: &worker) }
+        #expect(bench.results.isEmpty)
+        switch way {
+        case 0: bench.cancel(identifier(1), as: &client)
+        case 1: bench.acknowledge(identifier(1), as: &client)
+        default: bench.wait(6 * .second)
+        }
+        #expect(bench.results == [identifier(2)])
+    }
+
     @Test func aLargeResultStillGetsThroughASmallWindow() {
         var configuration = Fixture.configuration
         configuration.resultWindowBytes = 1

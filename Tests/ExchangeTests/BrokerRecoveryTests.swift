@@ -30,45 +30,31 @@ import Wire
         #expect(third.core.snapshot.jobs == 3)
     }
 
-    @Test func aWorkerThatCameThroughTheRestartGoesOn() {
+    /// A broker whose only job was leased when it ended.
+    private func leased() -> (journal: [JournalEntry], ref: WireJobRef) {
         var bench = BrokerBench()
         var client = bench.client(1)
         bench.submit(1, as: &client)
         _ = bench.worker(1)
-        let ref = bench.leased[0].job
-
-        var second = BrokerBench(epoch: 2, recovered: bench.journal)
-        var worker = second.worker(1, held: [ref])
-        #expect(second.leased.isEmpty && second.cancelled.isEmpty)
-        #expect(second.core.snapshot.counters.readopted == 1)
-        second.finish(ref, as: &worker)
-        #expect(second.stored.first?.stale == false)
-        client = second.client(1)
-        #expect(second.results.count == 1)
+        return (bench.journal, bench.leased[0].job)
     }
 
-    @Test func aResultThatWasReadyBeforeTheRestartIsTaken() {
-        var bench = BrokerBench()
-        var client = bench.client(1)
-        bench.submit(1, as: &client)
-        _ = bench.worker(1)
-        let ref = bench.leased[0].job
-        var second = BrokerBench(epoch: 2, recovered: bench.journal)
-        var worker = second.worker(1)
+    /// Whether its worker still runs the job, or had the result ready.
+    @Test(arguments: [true, false]) func whatAWorkerBringsThroughARestartIsTaken(isRunning: Bool) {
+        let (journal, ref) = leased()
+        var second = BrokerBench(epoch: 2, recovered: journal)
+        var worker = second.worker(1, held: isRunning ? [ref] : [])
+        #expect(second.leased.isEmpty && second.cancelled.isEmpty)
+        #expect(second.core.snapshot.counters.readopted == (isRunning ? 1 : 0))
         second.finish(ref, as: &worker)
         #expect(second.stored.first?.stale == false)
-        client = second.client(1)
+        _ = second.client(1)
         #expect(second.results.count == 1)
     }
 
     @Test func jobsWaitForTheirWorkersAndAreThenLeasedAnewWithoutBlame() {
-        var bench = BrokerBench()
-        var client = bench.client(1)
-        bench.submit(1, as: &client)
-        _ = bench.worker(1)
-        let stale = bench.leased[0].job
-
-        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        let (journal, stale) = leased()
+        var second = BrokerBench(epoch: 2, recovered: journal)
         var other = second.worker(2)
         #expect(second.leased.isEmpty)
         second.wait(5 * .second)
@@ -87,15 +73,11 @@ import Wire
     }
 
     @Test func aFenceOfAnotherBrokerOrEpochIsStale() {
-        var bench = BrokerBench()
-        var client = bench.client(1)
-        bench.submit(1, as: &client)
-        _ = bench.worker(1)
-        let ref = bench.leased[0].job
+        let (journal, ref) = leased()
         for change: (inout WireFence) -> Void in [
             { $0.brokerID = Data(repeating: 5, count: 16) }, { $0.bootEpoch += 5 }, { $0.attempt += 1 },
         ] {
-            var second = BrokerBench(epoch: 2, recovered: bench.journal)
+            var second = BrokerBench(epoch: 2, recovered: journal)
             var forged = ref
             change(&forged.fence)
             var worker = second.worker(1, held: [forged])
@@ -104,7 +86,6 @@ import Wire
             #expect(second.stored.first?.stale == true)
             #expect(!second.has("finished"))
         }
-        _ = client
     }
 
     @Test func expiryGoesOnOverARestart() {

@@ -31,6 +31,10 @@ enum Invariants {
                 }
             }
         }
+        for place in broker.clients.indices where broker.clients[place].session != nil {
+            var copy = broker
+            require(copy.nextDelivery(to: place) == nil, "a result waits though its client's window has room")
+        }
         let checkpoints = broker.jobs.handles.compactMap { broker.jobs[$0]?.checkpoint }
         require(
             checkpoints.reduce(0) { $0 + $1.bytes.count } == broker.checkpoints.bytes,

@@ -37,7 +37,7 @@ struct LinkBench<Machine: LinkMachine> {
     }
 
     /// A fresh socket and the whole opening.
-    mutating func welcome(credit: UInt32 = 4) {
+    mutating func welcome(credit: UInt32 = 4, heartbeatMs: UInt64 = 1000) {
         open()
         var challenge = WireChallenge()
         challenge.nonce = Data(repeating: 3, count: 16)
@@ -49,7 +49,7 @@ struct LinkBench<Machine: LinkMachine> {
         var welcome = WireWelcome()
         welcome.brokerID = Data(Fixture.broker.bytes)
         welcome.bootEpoch = 1
-        welcome.heartbeatMs = 1000
+        welcome.heartbeatMs = heartbeatMs
         welcome.credit = credit
         welcome.keyBundle = Data([1, 2, 3])
         say(.welcome(welcome))

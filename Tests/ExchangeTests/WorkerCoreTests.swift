@@ -233,6 +233,23 @@ import Wire
         #expect(beats.allSatisfy { $0 > 0 })
     }
 
+    @Test("a heartbeat that cannot be meant neither overflows nor makes it spin", arguments: [1, 49, 50, UInt64.max])
+    func extremeHeartbeats(milliseconds: UInt64) throws {
+        var bench = bench()
+        bench.welcome(heartbeatMs: milliseconds)
+        bench.say(.pong(WirePong()))
+        let due = try #require(bench.machine.nextDeadline) - bench.now
+        if milliseconds == .max {
+            #expect(due > 60 * .second && due <= 3_600 * .second)
+            bench.wait(3_600 * .second)
+            #expect(bench.kinds.contains("heartbeat"))
+        } else {
+            #expect(due >= 50 * .millisecond)
+            bench.wait(150 * .millisecond)
+            #expect((2...4).contains(bench.kinds.count { $0 == "heartbeat" }))
+        }
+    }
+
     @Test func drainOutlivesTheSession() {
         var bench = bench()
         bench.welcome()

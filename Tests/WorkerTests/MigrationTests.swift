@@ -153,6 +153,30 @@ struct MigrationTests {
         #expect(after.compactMap(\.iterations).last == 14)
     }
 
+    @Test("whatever cost an earlier worker wrote down, the job goes on, or is over its ceiling", arguments: [0, 5_000])
+    func extremeCost(ceiling: UInt64) throws {
+        let job = try scene.send(.denoise([0, 1], to: 20, steps: 10, seed: 4), ceiling: ceiling)
+        // The same request without a ceiling: it is not ended on the way.
+        let plain = try scene.send(.denoise([0, 1], to: 20, steps: 10, seed: 4))
+        let good = try scene.handedOn(plain, by: interrupted([plain], after: 5))
+        let desk = try scene.desk(), header = try #require(good.checkpoint?.header)
+        guard case .opened(let opened) = desk.open(plain.assignment()),
+            case .opened(let target) = desk.open(job.assignment())
+        else { throw Unexpected("a good job was refused") }
+        var payload = try desk.open(#require(good.checkpoint), of: opened)
+        payload.denoiseCheckpoint.cost = .max
+        let command = try desk.checkpoint(payload, of: target, fence: job.fence, step: header.step, version: 1)
+        let moved = try scene.handedOn(job, by: [command])
+        let commands = try resumed([moved])
+        if ceiling > 0 {
+            #expect(try scene.answer(to: moved, in: commands).jobFailure.code == .overCeiling)
+        } else {
+            #expect(try scene.samples(of: moved, in: commands).count == 32)
+        }
+        let costs = commands.compactMap { if case .result(_, _, let cost, _, _) = $0 { cost } else { nil } }
+        #expect(costs == [1 << 63])
+    }
+
     @Test("a checkpoint that cannot be used costs its steps, and not the job")
     func unusable() throws {
         let payload = try WirePayload.denoise([0, 1], to: 20, steps: 10, seed: 4)

@@ -2,7 +2,9 @@ import Chain
 import Diffusion
 import Foundation
 import Logging
+import Observability
 import Sodium
+import Synchronization
 import Testing
 import Torch
 import Wire
@@ -228,5 +230,23 @@ struct ModelRegistryTests {
         _ = try publish(4, to: registry())
         #expect(refresh(keeping: [3]) == 4)
         #expect(shelf.denoiser(1) == nil && shelf.denoiser(3) != nil)
+    }
+
+    @Test("of a folder that is no version the shelf says so, once")
+    func passedOver() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        _ = try publish(1, to: registry())
+        try FileManager.default.createDirectory(
+            at: folder.appending(path: "v00000002"), withIntermediateDirectories: true)
+        let lines = Mutex<[String]>([])
+        let logger = Logger(label: "test") { label in
+            StderrLogHandler(label: label, isColoured: false) { line in lines.withLock { $0.append(line) } }
+        }
+        var shelf = ModelShelf(try registry(), run: run, logger: logger)
+        #expect(shelf.refresh(keeping: [])?.number == 1)
+        Thread.sleep(forTimeInterval: 0.6)
+        #expect(shelf.refresh(keeping: []) == nil)
+        let said = lines.withLock { $0 }
+        #expect(said.count == 1 && said.first?.contains("v00000002 has no collafuse.json") == true)
     }
 }

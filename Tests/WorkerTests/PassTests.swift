@@ -102,6 +102,21 @@ struct PassTests {
         #expect(order.firstIndex(of: hopeless.envelope.key) ?? 9 < order.firstIndex(of: without.envelope.key) ?? 0)
     }
 
+    @Test("a deadline may be any number")
+    func extremeDeadlines() throws {
+        let jobs = try [Int64.min, -1, .max - 1, .max].map { deadline in
+            var payload = try WirePayload.denoise([0], to: 50, steps: 3, seed: 1)
+            payload.denoiseRequest.deadlineMs = deadline
+            return try scene.send(payload)
+        }
+        // Slow enough that deadlines are looked at while they run.
+        let loop = try loop { _ in Thread.sleep(forTimeInterval: 0.3) }
+        for job in jobs { loop.orders.put(.job(job.assignment())) }
+        let commands = try loop.work(answers: 4)
+        for job in jobs[..<2] { #expect(try scene.answer(to: job, in: commands).jobFailure.code == .tooLate) }
+        for job in jobs[2...] { #expect(try scene.samples(of: job, in: commands).count == 16) }
+    }
+
     // MARK: memory
 
     @Test("a pass that finds no memory is run again, half as wide, and the same samples come out")

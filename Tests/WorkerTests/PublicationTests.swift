@@ -22,9 +22,13 @@ struct PublicationTests {
         try PublicationStore(directory: folder, key: key ?? self.key)
     }
 
+    private func client(_ number: UInt8) throws -> ClientID {
+        try #require(ClientID([UInt8](repeating: number, count: 16)))
+    }
+
     private func job(_ client: UInt8, _ job: UInt8) throws -> JobKey {
         JobKey(
-            client: try #require(ClientID([UInt8](repeating: client, count: 16))),
+            client: try self.client(client),
             job: try #require(JobID([UInt8](repeating: job, count: 16))))
     }
 
@@ -42,19 +46,20 @@ struct PublicationTests {
 
     @Test func survivesReopening() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
-        try store().store(.init(key: job(1, 1), payload: [1, 2, 3]))
-        try store().store(.init(key: job(2, 1), payload: []))
-        try store().store(.init(key: job(1, 1), payload: [1, 2, 3]))
+        for (number, payload) in [(1, [1, 2, 3]), (2, []), (1, [1, 2, 3]), (2, [1, 2, 3])] as [(UInt8, [UInt8])] {
+            try store().store(.init(client: client(number), payload: payload))
+        }
         let (records, damaged) = try store().recover()
         #expect(damaged.isEmpty)
-        #expect(try records.map(\.key) == [job(1, 1), job(2, 1)])
-        #expect(records.map(\.payload) == [[1, 2, 3], []])
+        #expect(records.count == 3)
+        #expect(try records.filter { try $0.client == client(1) }.map(\.payload) == [[1, 2, 3]])
+        #expect(try Set(records.filter { try $0.client == client(2) }.map(\.payload)) == [[], [1, 2, 3]])
     }
 
     @Test func nothingIsReadableOnDisk() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let secret = Array("a very private masked image".utf8)
-        try store().store(.init(key: job(1, 1), payload: secret + [UInt8](repeating: 0, count: 1000)))
+        try store().store(.init(client: client(1), payload: secret + [UInt8](repeating: 0, count: 1000)))
         let file = try #require(files().first)
         let bytes = [UInt8](try Data(contentsOf: file))
         #expect(bytes.count > 1000)
@@ -68,7 +73,8 @@ struct PublicationTests {
     @Test func damagedFilesAndWrongKeysAreNamedAndLeftAlone() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         for number in 1...5 {
-            try store().store(.init(key: job(1, UInt8(number)), payload: [UInt8](repeating: 7, count: 100)))
+            let payload = [UInt8](repeating: UInt8(number), count: 100)
+            try store().store(.init(client: client(UInt8(number)), payload: payload))
         }
         let files = try files()
         var flipped = try Data(contentsOf: files[0])
@@ -76,7 +82,7 @@ struct PublicationTests {
         try flipped.write(to: files[0])
         try Data(contentsOf: files[1]).dropLast().write(to: files[1])
         try Data().write(to: files[2])
-        // A whole file under another job's name is not that job's.
+        // A whole file under another client's name is not that client's.
         let moved = folder.appending(
             path: files[3].lastPathComponent.replacingOccurrences(of: "04040404", with: "09090909"))
         try FileManager.default.moveItem(at: files[3], to: moved)
@@ -84,7 +90,7 @@ struct PublicationTests {
         try Data([1]).write(to: folder.appending(path: ".draft.sealed.tmp"))
         let before = try self.files().map { try Data(contentsOf: $0) }
         let (records, damaged) = try store().recover()
-        #expect(try records.map(\.key) == [job(1, 5)])
+        #expect(try records.map(\.client) == [client(5)])
         #expect(Set(damaged) == Set((files[0...2] + [moved]).map(\.lastPathComponent) + ["stray.sealed"]))
         #expect(try store(SecretBytes.random(count: 32)).recover().records.isEmpty)
         #expect(try store(SecretBytes.random(count: 32)).recover().damaged.count == 6)
@@ -136,6 +142,16 @@ struct PublicationTests {
         // A publication id is a client's own.
         _ = try shelf.take(.publication([1, 2], value: 5), from: job(2, 1))
         #expect(shelf.coverage.publications == 5)
+        #expect(try self.shelf().coverage == shelf.coverage)
+    }
+
+    @Test("a job id that comes again with other images replaces nothing: the receipts hold")
+    func jobThatComesAgain() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var shelf = try shelf()
+        _ = try shelf.take(.publication([1, 2]), from: job(1, 1))
+        _ = try shelf.take(.publication([3]), from: job(1, 1))
+        #expect(shelf.coverage.publications == 3)
         #expect(try self.shelf().coverage == shelf.coverage)
     }
 

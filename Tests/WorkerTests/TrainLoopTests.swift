@@ -6,6 +6,7 @@ import Logging
 import Sodium
 import Testing
 import Torch
+import Trust
 import Wire
 
 @testable import Worker
@@ -99,8 +100,9 @@ struct TrainLoopTests {
     func fullDisk() throws {
         let loop = try loop(8)
         // A folder in the place of the file that is to be written.
-        let job = try scene.send(publication([1]))
-        let name = "\(job.envelope.client)-\(job.envelope.job).sealed"
+        let payload = try publication([1])
+        let job = try scene.send(payload)
+        let name = "\(job.envelope.client)-\(Digest(of: payload.encoded)).sealed"
         try FileManager.default.createDirectory(
             at: state("state").appending(path: "publications/\(name)/x"), withIntermediateDirectories: true)
         loop.orders.put(.job(job.assignment()))

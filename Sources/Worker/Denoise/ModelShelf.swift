@@ -21,6 +21,8 @@ struct ModelShelf {
     private var looked = Date.distantPast
     /// A version that could not be read is not tried again.
     private var broken: Set<UInt64> = []
+    /// Folders that are no version of the run, and were spoken of.
+    private var passedOver: Set<UInt64> = []
 
     /// How often the registry is looked at, in seconds.
     private static let interval = 0.5
@@ -45,7 +47,7 @@ struct ModelShelf {
     mutating func refresh(keeping used: some Collection<UInt64>) -> Version? {
         guard Date().timeIntervalSince(looked) >= Self.interval else { return nil }
         looked = Date()
-        guard let version = registry.newest(except: broken), version.number > newest?.number ?? 0 else { return nil }
+        guard let version = lookForNewest(), version.number > newest?.number ?? 0 else { return nil }
         if models[version.number] == nil {
             guard makeRoom(keeping: used) else { return nil }
             do {
@@ -61,6 +63,18 @@ struct ModelShelf {
         newest = version
         _ = makeRoom(keeping: used)
         return version
+    }
+
+    /// What is passed over is said once.
+    private mutating func lookForNewest() -> Version? {
+        var unusable: [(UInt64, any Error)] = []
+        let newest = registry.newest(except: broken) { unusable.append(($0, $1)) }
+        for (number, reason) in unusable where passedOver.insert(number).inserted {
+            logger.warning(
+                "a folder of the model registry is passed over",
+                metadata: ["version": "\(number)", "reason": "\(reason)"])
+        }
+        return newest
     }
 
     /// Takes down what nobody needs.

@@ -10,7 +10,7 @@ extension RunningBatch {
     mutating func finish(_ ticket: StepScheduler.Ticket) {
         guard let job = jobs[ticket] else { return }
         let x = Tensor.concatenated(states(of: ticket).map(\.x), 0)
-        send(desk.answer(result(job, x), to: job.opened, fence: job.fence, cost: UInt64(job.cost)))
+        send(desk.answer(result(job, x), to: job.opened, fence: job.fence, cost: job.charge))
         forget(ticket)
     }
 

@@ -33,7 +33,7 @@ extension RunningBatch {
         guard done > 0, states.count * shape.reduce(4, *) < Self.largest else { return }
         do {
             var payload = WirePayload()
-            payload.denoiseCheckpoint.cost = UInt64(job.cost)
+            payload.denoiseCheckpoint.cost = job.charge
             payload.tensors = try SampleState.archive(states).encoded()
             // Padding adds an eighth at most.
             guard payload.tensors.count < Self.largest / 9 * 8 else { return }

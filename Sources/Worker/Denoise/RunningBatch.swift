@@ -22,6 +22,8 @@ struct RunningBatch {
         let order: DenoiseOrder
         /// Microseconds of worker time, of earlier attempts too.
         var cost: Double
+        /// The same as a whole number, whatever an earlier attempt's worker wrote down.
+        var charge: UInt64 { cost < 0x1p63 ? UInt64(max(cost, 0)) : 1 << 63 }
         var reported = -Double.infinity
         var mark: CheckpointPace.Mark
         /// When the previews that were sent have paid for their bytes.
@@ -248,7 +250,7 @@ struct RunningBatch {
                 .overCeiling,
                 "the job took more than the \(ceiling) µs of worker time that its envelope admits: ask for fewer samples or steps, or "
                     + "admit more")
-            send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: UInt64(job.cost)))
+            send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: job.charge))
             drop(ticket)
         }
     }
@@ -282,7 +284,7 @@ struct RunningBatch {
                 .tooLate,
                 "\(progress.done) of \(progress.total) steps are done, and the rest cannot be by the request's deadline: allow more time, or ask for fewer steps"
             )
-            send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: UInt64(job.cost)))
+            send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: job.charge))
             drop(ticket)
         }
     }
@@ -308,8 +310,4 @@ struct RunningBatch {
             drop(ticket)
         }
     }
-}
-
-extension StepScheduler.Slot {
-    fileprivate var width: Int { guided ? 2 : 1 }
 }

@@ -46,10 +46,11 @@ struct PublicationShelf {
         for record in records {
             do {
                 let order = try PublishOrder(WirePayload(decoding: record.payload, as: "stored publication"), run: run)
-                for publication in order.publications { insert(publication, order, record.key.client, besides: gone) }
+                for publication in order.publications { insert(publication, order, record.client, besides: gone) }
             } catch {
                 logger.error(
-                    "a stored publication is not of this run", metadata: ["job": "\(record.key)", "reason": "\(error)"])
+                    "a stored publication is not of this run",
+                    metadata: ["client": "\(record.client)", "reason": "\(error)"])
             }
         }
         if !records.isEmpty {
@@ -82,7 +83,7 @@ struct PublicationShelf {
             }
         }
         if !news.isEmpty {
-            try store.store(.init(key: key, payload: payload.encoded))
+            try store.store(.init(client: key.client, payload: payload.encoded))
             for publication in news { insert(publication, order, key.client) }
         }
         var answer = WirePayload()

@@ -1,15 +1,18 @@
 internal import Disk
 package import Foundation
 package import Sodium
+internal import Trust
 package import Wire
 
-/// What clients have published, on disk: one file for each publish job, encrypted, written whole or not at all.
+/// What clients have published, on disk: one file for each publish request, encrypted, written whole or not at all.
 ///
-/// A publication is acknowledged only after its file is durable, so a file's name and place are the promise that was given.
+/// A publication is acknowledged only after its file is durable, so a file's name and place are the promise that was given. It is
+/// named by what it holds: a job id that comes again with other images replaces nothing. (The name gives nothing away: ids and
+/// masks in it are random.)
 /// The key is this worker's own: pool secrets are destroyed at their end, and stored publications outlive them.
 package struct PublicationStore: Sendable {
     package struct Record: Sendable {
-        package let key: JobKey
+        package let client: ClientID
         /// The serialized `Payload` of the publish request.
         package let payload: [UInt8]
     }
@@ -30,9 +33,9 @@ package struct PublicationStore: Sendable {
         }
     }
 
-    /// Returns when the record will survive a loss of power. Storing the same job again changes nothing.
+    /// Returns when the record will survive a loss of power. Storing the same again changes nothing.
     package func store(_ record: Record) throws(WorkerError) {
-        let name = Self.name(record.key)
+        let name = Self.name(record)
         do {
             let nonce = try SecureRandom().bytes(XChaCha20Poly1305.nonceLength)
             let sealed = try XChaCha20Poly1305.seal(
@@ -60,7 +63,6 @@ package struct PublicationStore: Sendable {
     private func open(_ name: String) -> Record? {
         let ids = name.dropLast(Self.suffix.count).split(separator: "-")
         guard ids.count == 2, let client = [UInt8](hex: ids[0]).flatMap(ClientID.init),
-            let job = [UInt8](hex: ids[1]).flatMap(JobID.init),
             let file = try? Data(contentsOf: directory.appending(path: name)),
             file.count > XChaCha20Poly1305.nonceLength,
             let payload = try? XChaCha20Poly1305.open(
@@ -68,10 +70,12 @@ package struct PublicationStore: Sendable {
                 nonce: Array(file.prefix(XChaCha20Poly1305.nonceLength)),
                 associatedData: Array(name.utf8), key: key)
         else { return nil }
-        return Record(key: JobKey(client: client, job: job), payload: payload)
+        return Record(client: client, payload: payload)
     }
 
     private static let suffix = ".sealed"
 
-    private static func name(_ key: JobKey) -> String { "\(key.client)-\(key.job)\(suffix)" }
+    private static func name(_ record: Record) -> String {
+        "\(record.client)-\(Digest(of: record.payload))\(suffix)"
+    }
 }
