@@ -38,7 +38,7 @@ import Wire
         var bench = bench()
         for _ in 1...2 {
             bench.welcome()
-            bench.command(.queryKeys)
+            bench.command(.queryStatus([]))
             #expect(bench.sent.first?.control.sequence == 3)  // two HELLOs before
         }
     }
