@@ -3,16 +3,7 @@ import Testing
 
 /// `collafuse keys`, as an operator and a client use it.
 @Suite struct KeysTests {
-    private static let topology = """
-        run: {name: shapes, timesteps: 100, cut: 40, image: [1, 8, 8], labels: [disc, square],
-              backbone: {channels: [8, 16], layers: 1}}
-        workers:
-          - {name: trainer, role: train}
-          - {name: denoiser, role: denoise}
-        clients:
-          - {name: a, images: pictures, labels: [disc]}
-        out: made
-        """
+    private static let topology = Shapes.topology(clients: "name: a, images: pictures, labels: [disc]")
 
     private func keys(_ arguments: String..., in folder: URL) throws -> CommandRun {
         try CommandRun.of(CommandRun.binaries.appending(path: "collafuse"), ["keys"] + arguments, in: folder)

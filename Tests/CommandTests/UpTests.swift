@@ -3,17 +3,8 @@ import Testing
 
 /// `collafuse up` with the real broker; what computes is a script that does nothing but take its time.
 @Suite struct UpTests {
-    private static let topology = """
-        run: {name: shapes, timesteps: 100, cut: 40, image: [1, 8, 8], labels: [disc, square],
-              backbone: {channels: [8, 16], layers: 1}}
-        workers:
-          - {name: trainer, role: train}
-          - {name: denoiser, role: denoise}
-        clients:
-          - {name: a, images: pictures, labels: [disc]}
-          - {name: b, images: pictures, labels: [square]}
-        out: made
-        """
+    private static let topology = Shapes.topology(
+        clients: "name: a, images: pictures, labels: [disc]", "name: b, images: pictures, labels: [square]")
 
     /// A folder with `collafuse`, the script in `collafuse-compute`'s place, and the topology.
     private func prepare(_ folder: URL, compute: String) throws -> URL {
