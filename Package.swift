@@ -85,7 +85,7 @@ let floor4: [Target] = [
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
     room(
         "Evaluation",
-        ["CollaFuseClient", "Chain", "Diffusion", "Launch", "Trust", "Torch", "Safetensors", "Images"]),
+        ["CollaFuseClient", "Chain", "Diffusion", "Disk", "Launch", "Trust", "Torch", "Safetensors", "Images"]),
     room(
         "Bench",
         [

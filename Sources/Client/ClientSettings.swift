@@ -8,20 +8,24 @@ public struct ClientSettings: Sendable {
     public var kit: URL
     /// What it must remember: masking key, ledger, spool, head. One process at a time.
     public var home: URL
+    /// Whether a home that is not there is made. A kit that has one has no other: its images would get other masks there.
+    public var makesHome: Bool
     /// Endpoints such as `tcp://broker:7701`; the next is tried when one is gone.
     public var brokers: [String]
     /// The first digits of the run's id; nil: the deployment's only run.
     public var run: String?
-    /// The most that one image's releases may show together, as a signal-to-noise ratio in decibels. Kept in the home at the
-    /// first publication; nil: what is kept there, else 3 dB.
+    /// The most that one image's releases may show together, as a signal-to-noise ratio in decibels. Kept in the home; nil: what is
+    /// kept there, else 3 dB.
     public var limitDecibels: Double?
 
     public init(
-        deployment: URL, kit: URL, home: URL, brokers: [String], run: String? = nil, limitDecibels: Double? = nil
+        deployment: URL, kit: URL, home: URL, makesHome: Bool = true, brokers: [String], run: String? = nil,
+        limitDecibels: Double? = nil
     ) {
         self.deployment = deployment
         self.kit = kit
         self.home = home
+        self.makesHome = makesHome
         self.brokers = brokers
         self.run = run
         self.limitDecibels = limitDecibels

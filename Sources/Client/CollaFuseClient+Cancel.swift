@@ -13,8 +13,7 @@ extension CollaFuseClient {
         let jobs = try await release.jobs().filter { $0.kind == .denoise }
         for job in jobs {
             if !job.isSurfaced { try await session.cancel(job.job) }
-            try await release.forget(job.job)
-            try await release.discardResult(of: job.job)
+            try await runner.close(job.job)
         }
         return jobs.count
     }

@@ -9,7 +9,7 @@ extension CollaFuseClient {
     package func denoise(_ request: WireDenoiseRequest) async throws -> WirePayload {
         let job = try await release.denoise(request, to: credentials.poolKey(for: .denoise), now: .now)
         let answer = try await runner.finish(job)
-        try await release.discardResult(of: job)
-        return answer
+        try await runner.close(answer.job)
+        return answer.payload
     }
 }

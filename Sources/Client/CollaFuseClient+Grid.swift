@@ -1,12 +1,14 @@
 internal import Chain
 internal import Diffusion
+internal import Disk
 public import Foundation
 internal import Images
 internal import Trust
 
 extension CollaFuseClient {
     /// Draws `grid.png`: for each label that is held, columns of real · masked as the server sees it · the server's x_ζ · final; below,
-    /// x_ζ and final of each label that is not held. The masked images are those that were published; nothing is released for it.
+    /// x_ζ and final of each label that is not held. The masked images are those that were published; nothing is released for it. Only
+    /// the owner can read it.
     public func writeGrid(
         _ samples: SampleSet, beside images: ClientImages, cut timestep: Int, columns: Int = 4, to url: URL
     ) async throws {
@@ -33,6 +35,15 @@ extension CollaFuseClient {
                     + padded(drawn.map { picture($0.final) }))
         }
         guard !rows.isEmpty else { return }
-        do { try ImageGrid(rows: rows, scale: 4).write(to: url) } catch { throw ClientError(.storage, error.message) }
+        try ImageGrid(rows: rows, scale: 4).write(privately: url)
+    }
+}
+
+extension ImageGrid {
+    /// A picture that others cannot read: real images are in it, or what a model made of them.
+    ///
+    /// - Throws: `storage`
+    func write(privately url: URL) throws(ClientError) {
+        do { try DurableFile.write(png(), to: url) } catch { throw ClientError(.storage, "\(error)") }
     }
 }

@@ -36,7 +36,7 @@ extension CollaFuseClient {
     ///   - cut: ζ
     ///   - chunk: images in one job.
     /// - Throws: `badRequest` for a cut that the run does not allow, `limitReached` when the owner's limit would be passed, `failed`,
-    ///   `refused`, `storage`.
+    ///   `refused`, `storage`: of the first job that failed, once all others are done.
     public func publish(
         _ images: ClientImages, cut timestep: Int, policy: PublishPolicy = .once, chunk: Int = 64,
         progress: @escaping ClientProgress.Handler = { _ in }
@@ -51,16 +51,16 @@ extension CollaFuseClient {
             }
         let chunks = stride(from: 0, to: images.count, by: chunk).map { $0..<min($0 + chunk, images.count) }
         // Everything is read, once, and charged first, all or nothing: a broken image or the owner's limit stops the whole call.
-        let owned = try chunks.map { try images.own($0) }
-        var names: [ReleaseName] = []
-        for epoch in epochs {
-            for part in owned { names += try await release.names(of: part, at: timestep, as: epoch) }
-        }
-        try await release.reserve(names)
-        for epoch in epochs {
-            for part in owned {
+        let owned = try images.own(0..<images.count)
+        var names: [[ReleaseName]] = []
+        for epoch in epochs { names.append(try await release.names(of: owned, at: timestep, as: epoch)) }
+        try await release.reserve(names.flatMap(\.self))
+        for (epoch, names) in zip(epochs, names) {
+            let order = release.order(of: names)
+            for chunk in chunks {
                 _ = try await release.publish(
-                    part, at: timestep, as: epoch, to: credentials.poolKey(for: .train), now: .now)
+                    owned.rows(Array(order[chunk])), at: timestep, as: epoch, to: credentials.poolKey(for: .train),
+                    now: .now)
             }
         }
         // What an earlier process began is among these.
@@ -70,9 +70,9 @@ extension CollaFuseClient {
         let counter = ProgressCounter(total: total, note: { [session] in session.note }, handler: progress)
         counter.add(total - min(sent, total))
         try await session.observing(counter.tell) {
-            _ = try await jobs.mapConcurrently { [runner, release] job in
-                _ = try await runner.finish(job.job)
-                try await release.discardResult(of: job.job)
+            // One that fails, perhaps of an earlier call, holds up none of the others.
+            _ = try await jobs.mapConcurrently { [runner] job in
+                try await runner.close(runner.finish(job.job).job)
                 counter.add(job.publications)
             }
         }

@@ -25,16 +25,24 @@ public final class CollaFuseClient: Sendable {
     let runner: JobRunner
     let session: Session
     let heads: HeadHome
+    let logger: Logger
+    /// Of the calls for samples that are under way.
+    let claims = JobClaims()
+    /// What opening did to the home that its owner should know of: that it was made, or has another limit now.
+    public let homeNotes: [String]
 
     /// Opens keys, deployment and home, and begins to connect.
     ///
-    /// - Throws: `badSettings` for keys or folders that are not what they should be, `storage` for a home that is in use or damaged.
+    /// - Throws: `badSettings` for keys or folders that are not what they should be, and for a home that is not this client's; `storage`
+    ///   for one that is in use or damaged.
     public init(_ settings: ClientSettings, logger: Logger) throws {
         credentials = try Credentials(settings, now: .now)
         descriptor = credentials.run.descriptor
         release = try Release(
             opening: settings.home, run: credentials.run, client: credentials.client,
-            limitDecibels: settings.limitDecibels)
+            limitDecibels: settings.limitDecibels, mayMake: settings.makesHome, only: credentials.home)
+        homeNotes = Self.settleIn(settings, release, isNamed: credentials.home != nil)
+        self.logger = logger
         let strays = StrayResults()
         session = try Session(
             client: credentials.client, identity: credentials.curve, brokers: credentials.brokers, logger: logger,
@@ -43,6 +51,28 @@ public final class CollaFuseClient: Sendable {
         runner = JobRunner(release: release, session: session, credentials: credentials)
         strays.runner.withLock { [runner] in $0 = runner }
         heads = HeadHome(home: settings.home, runID: "\(credentials.run.id)")
+    }
+
+    /// Names the home in the kit, and says what is new about it.
+    private static func settleIn(_ settings: ClientSettings, _ release: Release, isNamed: Bool) -> [String] {
+        var notes: [String] = []
+        if release.isNew {
+            notes.append(
+                "made a new home, \(settings.home.path): keep it, and name it in every command of this client. In it are the key of "
+                    + "its masks and the ledger of what leaves")
+        }
+        if let former = release.formerLimit, let limit = settings.limitDecibels {
+            notes.append(
+                String(
+                    format: "the owner's limit on what one image shows in all is %.1f dB from now on; it was %.1f dB",
+                    limit, former))
+        }
+        if !isNamed {
+            do { try KitHome.write(release.fingerprint, in: settings.kit) } catch {
+                notes.append("another home would not be told from this one, since its kit cannot name it: \(error)")
+            }
+        }
+        return notes
     }
 
     /// What the operator named the run.

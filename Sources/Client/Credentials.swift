@@ -12,6 +12,8 @@ final class Credentials: Sendable {
     let brokers: [BrokerAddress]
     let run: CertifiedRun
     let sealer: JobSealer
+    /// The fingerprint of the home that the kit names; nil: none yet.
+    let home: [UInt8]?
     private let deployment: Mutex<Deployment>
 
     /// - Throws: `badSettings`, naming the file and what to do.
@@ -24,6 +26,7 @@ final class Credentials: Sendable {
             }
             let deployment = try Deployment(opening: settings.deployment, pinned: kit.pinnedRoot(), now: now)
             sealer = JobSealer(signing: signing)
+            home = try KitHome.read(in: settings.kit)
             client = sealer.client
             curve = CurveIdentity(kit.curve)
             brokers = try BrokerAddress.list(settings.brokers, of: deployment, at: now)

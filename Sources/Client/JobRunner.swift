@@ -4,8 +4,8 @@ internal import Synchronization
 internal import Trust
 internal import Wire
 
-/// Brings the jobs of a home to their end: seal, submit, wait, open, surface, acknowledge, forget. Each step may be the last one of
-/// this process; the next process goes on behind it.
+/// Brings the jobs of a home to their end: seal, submit, wait, open, surface, acknowledge, and forget once the answer was made use of.
+/// Each step may be the last one of this process; the next process goes on behind it.
 ///
 /// A result that is not accepted clears nothing here. The job goes out again as its next generation, which makes the broker drop
 /// that result and have the job done anew; so a call puts up with a few of them, a pause after each, and then says why it ends.
@@ -26,43 +26,67 @@ struct JobRunner: Sendable {
         self.credentials = credentials
     }
 
-    /// - Returns: what the worker answered. It stays surfaced in the home until it is discarded.
+    /// What a worker answered. It lies in the home, and so does its job, until `close`: who is killed before that finds it there.
+    struct Answer: Sendable {
+        /// Another than was asked for, where that one had to be named anew.
+        let job: JobID
+        let payload: WirePayload
+    }
+
     /// - Throws: `failed` with the worker's words, `refused` with the broker's, `untrusted`, `storage`.
-    func finish(_ job: JobID) async throws -> WirePayload {
-        let payload = try await answer(job)
-        await session.acknowledge(job)
-        try await release.forget(job)
-        if case .jobFailure(let failure) = payload.head {
-            try await release.discardResult(of: job)
+    func finish(_ job: JobID) async throws -> Answer {
+        let answer = try await answer(job)
+        await session.acknowledge(answer.job)
+        if case .jobFailure(let failure) = answer.payload.head {
+            try await close(answer.job)
             throw ClientError(.failed, "a worker answers: \(failure.message)")
         }
-        return payload
+        return answer
+    }
+
+    /// The answer was made use of.
+    func close(_ job: JobID) async throws {
+        try await release.forget(job)
+        try await release.discardResult(of: job)
     }
 
     /// Takes in a result that nobody waits for: of a job that an earlier process began, or one whose acknowledgement was lost.
     /// It lies surfaced until the call that began the job is made again.
     ///
-    /// Left alone it would fill the broker's window, and no later result would come through.
+    /// Left alone it would fill the broker's window, and no later result would come through. But what belongs to another home of this
+    /// client is left alone: acknowledged here, it would be lost there.
     func takeStray(_ job: JobID, _ answer: Session.Answer) async throws {
+        guard await release.made(job) else {
+            throw ClientError(
+                .badSettings,
+                "it is of another home of this client: start a client with that --home, and it takes it in")
+        }
         if await release.holds(job) { _ = try await take(answer, of: job) }
         await session.acknowledge(job)
     }
 
-    private func answer(_ job: JobID) async throws -> WirePayload {
-        var attempt = 1
+    private func answer(_ first: JobID) async throws -> Answer {
+        var job = first, attempt = 1
         while true {
-            if let surfaced = try await release.result(of: job) { return surfaced }
+            if let surfaced = try await release.result(of: job) { return Answer(job: job, payload: surfaced) }
             if doubts.remove(job) { try await reseal(job) }
             do {
                 let (envelope, sealed) = try await release.sealed(job, by: credentials.sealer)
-                return try await take(session.perform(envelope, sealed: sealed), of: job)
+                return Answer(job: job, payload: try await take(session.perform(envelope, sealed: sealed), of: job))
             } catch let end as JobEnd {
                 // Its result may have come in as a stray, and that is why it is over.
-                if let surfaced = try await release.result(of: job) { return surfaced }
-                guard end.isCuredByResealing, attempt < Self.attempts else {
+                if let surfaced = try await release.result(of: job) { return Answer(job: job, payload: surfaced) }
+                switch end.cure {
+                case .reseal where attempt < Self.attempts: try await reseal(job)
+                case .renew where attempt < Self.attempts: job = try await renew(job)
+                default:
+                    // It may have been cancelled by a process that was stopped before it could forget the request; kept, the request
+                    // would end every later call for the same samples.
+                    if end.code == .cancelled, await release.holds(job), try await release.kind(of: job) == .denoise {
+                        try await release.forget(job)
+                    }
                     throw ClientError(.refused, "the broker ended the job (\(end.code)): \(end.message)")
                 }
-                try await reseal(job)
             } catch let error as ClientError where error.code == .untrusted {
                 guard attempt < Self.attempts else {
                     throw ClientError(
@@ -93,10 +117,18 @@ struct JobRunner: Sendable {
 
     /// A new generation of the same bytes, under a key and a lifetime that are valid now.
     private func reseal(_ job: JobID) async throws {
+        try await release.reseal(job, to: poolKey(for: job), now: .now)
+    }
+
+    private func renew(_ job: JobID) async throws -> JobID {
+        try await release.renew(job, to: poolKey(for: job), now: .now)
+    }
+
+    private func poolKey(for job: JobID) async throws -> PoolKey {
         guard let role = PoolRole(serving: try await release.kind(of: job)) else {
             throw ClientError(.storage, "job \(job.short) of the spool is of no kind that is known here")
         }
-        try await release.reseal(job, to: credentials.poolKey(for: role), now: .now)
+        return try credentials.poolKey(for: role)
     }
 }
 
@@ -114,8 +146,30 @@ private final class Doubts: Sendable {
 struct JobEnd: Error {
     let code: WireCode
     let message: String
+    private var wasAcknowledged = false
 
-    var isCuredByResealing: Bool { code == .expired || code == .unknownPoolKey }
+    init(code: WireCode, message: String) {
+        self.code = code
+        self.message = message
+    }
+
+    /// The broker holds the result for acknowledged, by another home or by a copy of this one.
+    static let acknowledged: JobEnd = {
+        var end = JobEnd(
+            code: .unknownJob, message: "its result was acknowledged before, from another home of this client")
+        end.wasAcknowledged = true
+        return end
+    }()
+
+    enum Cure {
+        case none
+        /// The next generation of the job.
+        case reseal
+        /// The same bytes as another job.
+        case renew
+    }
+
+    var cure: Cure { wasAcknowledged ? .renew : code == .expired || code == .unknownPoolKey ? .reseal : .none }
 }
 
 /// Where the session leaves results that nobody waits for; it is made before the runner that takes them.

@@ -43,9 +43,7 @@ public struct SamplePreview: Sendable {
         let images = samples.indices.map {
             Image(shape: shape, values: Array(values[$0 * shape.count..<($0 + 1) * shape.count]))
         }
-        do { try ImageGrid(rows: [images], scale: 4).write(to: url) } catch {
-            throw ClientError(.storage, error.message)
-        }
+        try ImageGrid(rows: [images], scale: 4).write(privately: url)
     }
 }
 

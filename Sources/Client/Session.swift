@@ -321,11 +321,7 @@ final class Session: Sendable {
         case .ackStored(let job):
             cancelled(job, shared, true)
             acknowledged(job, shared)
-            settle(
-                job,
-                .failure(
-                    JobEnd(code: .unknownJob, message: "its result was acknowledged before, from a copy of this home")),
-                shared)
+            settle(job, .failure(.acknowledged), shared)
         case .status(let status):
             shared.value.withLock { $0.statusQueries.isEmpty ? nil : $0.statusQueries.removeFirst().waiter }?
                 .resume(returning: status)

@@ -2,7 +2,7 @@ package import Foundation
 
 /// Images laid out in rows and columns, to look at.
 ///
-///     try ImageGrid(rows: [real, masked, final], scale: 4).write(to: url)
+///     try ImageGrid(rows: [real, masked, final], scale: 4).png()
 ///
 /// Rows may have different lengths; all images share one shape.
 package struct ImageGrid: Sendable {
@@ -50,13 +50,4 @@ package struct ImageGrid: Sendable {
     }
 
     package func png() throws(ImageError) -> Data { try PNG.encode(image()) }
-
-    package func write(to url: URL) throws(ImageError) {
-        let bytes = try png()
-        do {
-            try bytes.write(to: url, options: .atomic)
-        } catch {
-            throw ImageError(.unreachable, "\(url.path) cannot be written: \(error.localizedDescription)")
-        }
-    }
 }

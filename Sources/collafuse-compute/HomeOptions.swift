@@ -10,26 +10,17 @@ struct HomeOptions: ParsableArguments {
         completion: .directory)
     var home: String
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "The most that one image's releases may show together, as a signal-to-noise ratio in decibels.",
-            valueName: "dB"))
-    var limitDb: Double?
-
-    func validate() throws {
-        guard let limitDb else { return }
-        guard abs(limitDb) <= 200 else {
-            throw ValidationError("--limit-db is a number of decibels in −200…200, such as 3: not \(limitDb)")
-        }
-    }
-
-    func open(_ node: NodeOptions) throws -> CollaFuseClient {
-        try CollaFuseClient(
+    /// - Parameters:
+    ///   - makesHome: whether a home that is not there is made; if one is, that is said on standard error.
+    ///   - limit: the owner's limit from now on; nil: as it is.
+    func open(_ node: NodeOptions, makesHome: Bool = false, limit: Double? = nil) throws -> CollaFuseClient {
+        let client = try CollaFuseClient(
             ClientSettings(
                 deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit), home: URL(filePath: home),
-                brokers: node.broker, run: node.run, limitDecibels: limitDb),
+                makesHome: makesHome, brokers: node.broker, run: node.run, limitDecibels: limit),
             logger: node.logger("client"))
+        for note in client.homeNotes { FileHandle.standardError.write(Data("\(note)\n".utf8)) }
+        return client
     }
 }
 

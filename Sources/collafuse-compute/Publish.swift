@@ -10,7 +10,10 @@ struct Publish: AsyncParsableCommand {
             Each image is masked once and kept by the server, which can train on it for ever (`--policy once`). Publishing again \
             sends the same bytes. With `--policy fresh --epochs n` each image is masked n times: each is one more release, and the \
             ledger adds them up. Epochs that were published before are not published again. \
-            Past the owner's limit (--limit-db, set at the first publication) nothing leaves.
+            Past the owner's limit (--limit-db, kept in the home until another is given) nothing leaves.
+
+            The first publication makes the home. It is the client's only one from then on: in another the same images would get \
+            other masks, and no ledger would know of both.
 
               collafuse client publish --deployment public --kit nodes/north --broker tcp://broker:7701 --home north \\
                   --images digits.safetensors --labels 0,1,2,3 --cut 500
@@ -29,6 +32,13 @@ struct Publish: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("fresh: mask every image anew for so many epochs.", valueName: "n"))
     var epochs = 1
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "The most that one image's releases may show together, as a signal-to-noise ratio in decibels.",
+            valueName: "dB"))
+    var limitDb: Double?
+
     @Option(name: .long, help: ArgumentHelp("Images in one job.", valueName: "n"))
     var chunk = 64
 
@@ -38,10 +48,13 @@ struct Publish: AsyncParsableCommand {
 
     func validate() throws {
         guard chunk > 0, epochs > 0 else { throw ValidationError("--chunk and --epochs must be above 0") }
+        if let limitDb, !(abs(limitDb) <= 200) {
+            throw ValidationError("--limit-db is a number of decibels in −200…200, such as 3: not \(limitDb)")
+        }
     }
 
     func run() async throws {
-        let client = try client.open(node)
+        let client = try client.open(node, makesHome: true, limit: limitDb)
         defer { client.close() }
         let bar = ProgressBar("published")
         let summary = try await client.publish(

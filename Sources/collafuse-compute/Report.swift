@@ -4,7 +4,7 @@ import Foundation
 import Torch
 
 /// `collafuse report`
-struct Report: AsyncParsableCommand {
+struct Report: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Judge a run on one machine: figures, pictures and the page.",
         discussion: """
@@ -15,14 +15,12 @@ struct Report: AsyncParsableCommand {
     @Option(name: .long, help: ArgumentHelp("The run's folder.", valueName: "dir"), completion: .directory)
     var folder: String
 
-    func run() async throws {
-        let report = try RunReport(folder: URL(filePath: folder))
-        let released = try await report.released()
-        // Of this thread, so behind the last `await`. The networks are tiny: a second thread costs more than it brings, ten times
-        // as much on a busy machine.
+    func run() throws {
+        // The networks are tiny: a second thread costs more than it brings, ten times as much on a busy machine.
         Runtime.threads = 1
         Runtime.flushDenormals()
-        print(SummaryPanel(try report.write(released), folder: shortened(folder)).text)
+        let report = try RunReport(folder: URL(filePath: folder))
+        print(SummaryPanel(try report.write(), folder: shortened(folder)).text)
     }
 
     /// As the person who called would name it.

@@ -13,7 +13,8 @@ struct SampleCommand: AsyncParsableCommand {
 
               collafuse client sample … --images digits.safetensors --labels 0,1,2,3 --cut 500 --per-label 50 --out pictures
 
-            Writes samples.safetensors, unseen.safetensors, and grid.png (real · masked as the server sees it · server's x_ζ · final).
+            Writes samples.safetensors, unseen.safetensors, and grid.png (real · masked as the server sees it · server's x_ζ · final). \
+            What the workers sent is kept until all that is written: after an interruption the same command goes on from there.
             """)
 
     @OptionGroup var node: NodeOptions
@@ -42,8 +43,11 @@ struct SampleCommand: AsyncParsableCommand {
     var guidance = 1.0
 
     @Option(
-        name: .long, help: ArgumentHelp("The same seed draws the same images from the same models.", valueName: "n"))
-    var seed: UInt64 = 0
+        name: .long,
+        help: ArgumentHelp(
+            "The same seed draws the same images from the same models and home. Drawn, and said, when left out.",
+            valueName: "n"))
+    var seed: UInt64?
 
     @Option(
         name: .long, help: ArgumentHelp("Wait until the backbone has been trained on so many images.", valueName: "n"))
@@ -96,10 +100,12 @@ struct SampleCommand: AsyncParsableCommand {
                 held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps,
                 sampler: sampler,
                 guidance: guidance, seed: seed, previewEvery: previewEvery, within: within, threads: threads),
-            progress: bar.show, preview: previewEvery > 0 ? try Previews(in: folder).show : nil)
-        try samples.write(to: folder)
-        try await client.writeGrid(samples, beside: images, cut: cut, to: folder.appending(path: "grid.png"))
-        print("\(samples.count) samples in \(out)")
+            progress: bar.show, preview: previewEvery > 0 ? try Previews(in: folder).show : nil
+        ) { [cut] samples in
+            try samples.write(to: folder)
+            try await client.writeGrid(samples, beside: images, cut: cut, to: folder.appending(path: "grid.png"))
+        }
+        print("\(samples.count) samples in \(out); --seed \(samples.seed) draws them again")
     }
 }
 
@@ -111,7 +117,8 @@ private struct Previews {
 
     init(in out: URL) throws {
         folder = out.appending(path: "previews")
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     }
 
     @Sendable func show(_ preview: SamplePreview) {

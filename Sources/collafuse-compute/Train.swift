@@ -8,7 +8,7 @@ struct Train: AsyncParsableCommand {
         abstract: "Train this client's head on its own images.",
         discussion: """
             The head denoises the last ζ steps. It is trained here, on images that stay here, and needs no broker to be up. \
-            Training that was interrupted goes on; --images counts from the first.
+            Training that was interrupted goes on; --for counts from the first.
             """)
 
     @OptionGroup var node: NodeOptions
@@ -49,7 +49,7 @@ struct Train: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let client = try client.open(node)
+        let client = try client.open(node, makesHome: true)
         defer { client.close() }
         let metrics = try node.metricsLog()
         let bar = ProgressBar("head")

@@ -93,10 +93,12 @@ final class ReleaseScene {
     }
 
     /// A worker's answer to a job.
-    func answer(_ payload: WirePayload, to job: OpenedJob) throws -> (header: [UInt8], sealed: [UInt8]) {
+    func answer(
+        _ payload: WirePayload, to job: OpenedJob, status: WireResultStatus = .done
+    ) throws -> (header: [UInt8], sealed: [UInt8]) {
         var random = try SecureRandom()
         let result = try ResultSealer(signing: #require(worker.signing)).seal(
-            payload, status: .done, answering: job,
+            payload, status: status, answering: job,
             fence: Fence(broker: .random(using: &random), bootEpoch: 1, attempt: 1))
         return (result.header.bytes, result.sealed)
     }

@@ -155,6 +155,11 @@ import Wire
         #expect(try unseen.floats("at_cut", shape: [8, 1, 8, 8]).allSatisfy(\.isFinite))
         let png = try Data(contentsOf: out.appending(path: "grid.png"))
         #expect(png.starts(with: [0x89, 0x50, 0x4E, 0x47]) && png.count > 1000)
+        // Nobody else can read any of it: neither the pictures nor what lies in the home.
+        let heads = world.home("north").appending(path: "heads")
+        #expect(try filesOthersCanReach(below: heads).seen.count > 3)
+        for place in [out, world.home("north")] { #expect(try filesOthersCanReach(below: place).open.isEmpty) }
+        #expect(try FileManager.default.attributesOfItem(atPath: picture.path)[.posixPermissions] as? Int == 0o600)
 
         // Nothing of it is left to do.
         #expect(try await client.release.jobs().isEmpty)

@@ -62,28 +62,40 @@ final class RunWorld: Sendable {
     func home(_ name: String) -> URL { folder.appending(path: "homes/\(name)") }
 
     /// - Parameters:
-    ///   - home: nil: the client's own.
+    ///   - home, kit: nil: the client's own.
     ///   - deployment: nil: the world's.
     func client(
-        _ name: String = "north", at broker: RunningBroker? = nil, home: URL? = nil, endpoint: String? = nil,
-        deployment: URL? = nil
+        _ name: String = "north", at broker: RunningBroker? = nil, home: URL? = nil, kit: URL? = nil,
+        endpoint: String? = nil, deployment: URL? = nil, makesHome: Bool = true, limit: Double? = nil
     ) throws -> CollaFuseClient {
         try CollaFuseClient(
             ClientSettings(
-                deployment: deployment ?? op.deploymentFolder, kit: kit(name), home: home ?? self.home(name),
+                deployment: deployment ?? op.deploymentFolder, kit: kit ?? self.kit(name),
+                home: home ?? self.home(name), makesHome: makesHome,
                 // Port 1: nobody listens there.
-                brokers: [endpoint ?? broker?.clients ?? "tcp://127.0.0.1:1"]),
+                brokers: [endpoint ?? broker?.clients ?? "tcp://127.0.0.1:1"], limitDecibels: limit),
             logger: quiet)
     }
 
     /// A client in a home that another client of this process has just closed.
-    func successor(at broker: RunningBroker, home: URL? = nil) async throws -> CollaFuseClient {
+    func successor(at broker: RunningBroker, home: URL? = nil, kit: URL? = nil) async throws -> CollaFuseClient {
         var client: CollaFuseClient?
         try await wait("the home is free") {
-            client = try? self.client(at: broker, home: home)
+            client = try? self.client(at: broker, home: home, kit: kit)
             return client != nil
         }
         return try #require(client)
+    }
+
+    /// The keys of a client as they lie on another machine, where no home is known yet.
+    func copiedKit(_ name: String = "north") throws -> URL {
+        let copy = folder.appending(path: "copies/\(UUID().uuidString)")
+        try FileManager.default.createDirectory(
+            at: copy.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.copyItem(at: kit(name), to: copy)
+        let home = copy.appending(path: KitHome.name)
+        if FileManager.default.fileExists(atPath: home.path) { try FileManager.default.removeItem(at: home) }
+        return copy
     }
 
     func trainer(at broker: RunningBroker, images: Int = 512) throws -> RunningWorker {
@@ -118,6 +130,18 @@ final class RunWorld: Sendable {
             }
         }
     }
+}
+
+/// All files below a folder, and those of them that others can read or write.
+func filesOthersCanReach(below folder: URL) throws -> (seen: [String], open: [String]) {
+    var seen: [String] = [], open: [String] = []
+    for path in try FileManager.default.subpathsOfDirectory(atPath: folder.path) {
+        let attributes = try FileManager.default.attributesOfItem(atPath: folder.appending(path: path).path)
+        guard attributes[.type] as? FileAttributeType == .typeRegular else { continue }
+        seen.append(path)
+        if try #require(attributes[.posixPermissions] as? Int) & 0o077 != 0 { open.append(path) }
+    }
+    return (seen, open)
 }
 
 struct StoredImage: Equatable {

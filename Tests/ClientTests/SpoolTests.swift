@@ -58,6 +58,92 @@ struct SpoolTests {
         #expect(try await release.jobs().count == 1)
     }
 
+    @Test("an answer to a job of another kind, or a preview in a result's place, is not accepted")
+    func wrongKind() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let publish = try #require(try await scene.publish(release, ReleaseScene.images(2)))
+        let receipt = try scene.receipt(for: try await scene.opened(release, publish))
+        var request = WireDenoiseRequest()
+        request.timestep = [1000, 500]
+        let denoise = try await release.denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
+        var drawn = WirePayload()
+        drawn.denoiseResult.modelVersion = 1
+        var preview = WirePayload()
+        preview.denoisePreview.step = 1
+        var failure = WirePayload()
+        failure.jobFailure.message = "no"
+        let opener = ResultOpener(deployment: scene.deployment)
+        func refusal(_ payload: WirePayload, _ job: JobID, _ status: WireResultStatus = .done) async throws -> String {
+            let answer = try scene.answer(payload, to: try await scene.opened(release, job), status: status)
+            return await message {
+                _ = try await release.open(
+                    answer.sealed, header: answer.header, of: job, by: opener, now: ReleaseScene.now)
+            }
+        }
+        for (payload, job) in [(drawn, publish), (receipt, denoise), (preview, denoise), (WirePayload(), denoise)] {
+            #expect(try await refusal(payload, job).contains("no answer to a job of its kind"))
+        }
+        #expect(try await refusal(drawn, denoise, .preview).contains("no answer to a job of its kind"))
+        for (payload, job, status) in [
+            (receipt, publish, .done), (drawn, denoise, .done), (preview, denoise, .preview),
+            (failure, denoise, .failed),
+        ] as [(WirePayload, JobID, WireResultStatus)] {
+            #expect(try await refusal(payload, job, status) == "")
+        }
+    }
+
+    @Test("a job named anew has the same bytes, and the old one is gone")
+    func renewed() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        let images = try ReleaseScene.images(2)
+        let old = try #require(try await scene.publish(release, images))
+        let masked = try await scene.masked(release, old)
+        let new = try await release.renew(old, to: scene.poolKey(), now: ReleaseScene.now)
+        #expect(try await release.jobs().map(\.job) == [new] && new != old)
+        #expect(try await scene.masked(release, new) == masked)
+        #expect(try await scene.publish(release, images) == nil)  // they are in the spool as before
+        try await release.forget(new)
+        #expect(try await scene.publish(release, images) != nil)
+    }
+
+    @Test("a home knows the jobs that it made, its own and no other's; heads draw with a seed of the home's own")
+    func ownJobs() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open(), other = try scene.open(scene.home("other"))
+        let job = try #require(try await scene.publish(release, ReleaseScene.images(1)))
+        try await release.forget(job)
+        var random = try SecureRandom()
+        let chance = JobID.random(using: &random)
+        #expect(await release.made(job))
+        for (home, job) in [(other, job), (release, chance)] { #expect(await home.made(job) == false) }
+        let seeds = (0..<100).map { release.headSeed($0) }
+        #expect(Set(seeds + (0..<100).map { other.headSeed($0) } + (0..<100)).count == 300)
+        #expect(seeds == (0..<100).map { release.headSeed($0) })
+    }
+
+    @Test("requests whose time is over are dropped; others, and those that are answered, are not")
+    func overdue() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        var request = WireDenoiseRequest(), jobs: [JobID] = []
+        request.timestep = [1000, 500]
+        for deadline in [0, ReleaseScene.now - 1, ReleaseScene.now - 1, ReleaseScene.now - 1, ReleaseScene.now + 1] {
+            request.deadlineMs = deadline
+            jobs.append(try await release.denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now - 10))
+        }
+        var result = WirePayload()
+        result.denoiseResult.modelVersion = 1
+        var failure = WirePayload()
+        failure.jobFailure.message = "too late"
+        try await release.surface(result, of: jobs[1])
+        try await release.surface(failure, of: jobs[3])
+        #expect(Set(try await release.dropOverdue(now: ReleaseScene.now)) == [jobs[2], jobs[3]])
+        #expect(Set(try await release.jobs().map(\.job)) == [jobs[0], jobs[1], jobs[4]])
+        #expect(try await release.result(of: jobs[3]) == nil)
+    }
+
     @Test("what lies in the spool is sealed to the same bytes, by this process and the next")
     func sameBytes() async throws {
         let scene = try ReleaseScene()

@@ -86,6 +86,29 @@ import Testing
             try expect(1, "There is no folder", "/gone", "out/demo", from: [command, "--folder", "/gone"])
             try expect(1, "no plan.json", scene.folder.path, from: [command, "--folder", scene.folder.path])
         }
+        // A home that nobody made is not made by the way, and says nothing of another.
+        try expect(
+            Self.hopeless, "there is no home \(scene.home.path)", "client publish",
+            from: ["client", "status"] + client + ["--wait", "0"])
+        try expect(
+            Self.hopeless, "there is no home \(scene.home.path)", from: ["client", "cancel"] + client)
+        try expect(Self.hopeless, "there is no home", from: sample + ["--out", "o"])
+        #expect(!FileManager.default.fileExists(atPath: scene.home.path))
+        // Publishing makes one, and says so; its limit stays until publishing is told another.
+        let publish = ["client", "publish"] + client + ["--images", "/gone", "--cut", "500"]
+        try expect(Self.hopeless, "made a new home, \(scene.home.path)", "/gone", from: publish)
+        try expect(
+            Self.hopeless, "the owner's limit", "is 9.5 dB from now on; it was 3.0 dB", "/gone",
+            from: publish + ["--limit-db", "9.5"])
+        try expect(64, "--limit-db", from: ["client", "status"] + client + ["--limit-db", "12"])
+        // The client has no other home.
+        let elsewhere = scene.folder.appending(path: "elsewhere")
+        for command in [publish, ["client", "status"] + client] {
+            try expect(
+                Self.hopeless, "\(elsewhere.path) is not this client's home", "home.id",
+                from: command.map { $0 == scene.home.path ? elsewhere.path : $0 })
+        }
+        #expect(!FileManager.default.fileExists(atPath: elsewhere.path))
         // Alone, a client still tells what is its own.
         try expect(
             0, "nothing has left this client", "nothing waits in the spool", "no word from the broker",
@@ -93,17 +116,7 @@ import Testing
 
         // Two runs: which one is meant has to be said.
         let topology = scene.folder.appending(path: "other.yaml")
-        try Data(
-            """
-            run: {name: shapes, timesteps: 100, cut: 40, image: [1, 8, 8], labels: [disc, square],
-                  backbone: {channels: [8, 16], layers: 1}}
-            workers:
-              - {name: trainer, role: train}
-              - {name: denoiser, role: denoise}
-            clients:
-              - {name: a, images: pictures}
-            """.utf8
-        ).write(to: topology)
+        try Data(Shapes.topology(clients: "name: a, images: pictures").utf8).write(to: topology)
         let signed = try CommandRun.of(
             CommandRun.binaries.appending(path: "collafuse"), ["keys", "run", topology.path], in: scene.folder)
         let id = try #require(signed.output.split(separator: " ").last).trimmingCharacters(in: .whitespacesAndNewlines)

@@ -33,10 +33,9 @@ import Testing
         try inTemporaryFolder { folder in
             let file = folder.appending(path: "grid.png")
             let grid = ImageGrid(rows: [[ramp(from: 0), ramp(from: 9)]], scale: 1, padding: 1)
-            try grid.write(to: file)
+            try grid.png().write(to: file)
             let again = try ImageFile.read(file, shape: ImageShape(channels: 1, height: 10, width: 19))
             for (before, after) in zip(grid.image().values, again.values) { #expect(abs(before - after) < 1e-6) }
-            #expect(failure { try grid.write(to: folder.appending(path: "no/grid.png")) }?.code == .unreachable)
         }
     }
 }

@@ -1,9 +1,11 @@
 internal import Chain
 internal import Diffusion
+internal import Disk
 internal import Foundation
 internal import Safetensors
 
-/// Where a client's heads lie: one folder for each run and cut, with where its training stands beside it.
+/// Where a client's heads lie: one folder for each run and cut, with where its training stands beside it. A model may remember what it was
+/// trained on, so only the owner may read them.
 struct HeadHome {
     private let folder: URL
     private let runID: String
@@ -23,12 +25,13 @@ struct HeadHome {
     }
 
     func save(training: SafetensorsArchive, _ cut: Cut) throws {
-        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        try training.write(to: state(cut))
+        try FileManager.default.createDirectory(
+            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        try DurableFile.write(training.encoded(), to: state(cut))
     }
 
     func save(_ model: ModelDirectory, _ cut: Cut) throws {
-        try model.write(to: head(cut), replacing: true)
+        try model.write(to: head(cut), replacing: true, isPrivate: true)
     }
 
     /// - Throws: `noHead` when none was trained for this cut.

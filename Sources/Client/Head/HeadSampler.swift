@@ -52,28 +52,28 @@ struct HeadSampler {
         }
     }
 
-    /// The job that brings a chunk from T to the cut.
-    func job(_ chunk: Chunk) throws(ChainError) -> WirePayload {
-        var payload = WirePayload()
-        payload.denoiseRequest.seed = request.seed
-        payload.denoiseRequest.firstSample = chunk.first
-        payload.denoiseRequest.label = chunk.labels.map(UInt32.init)
-        payload.denoiseRequest.cut = UInt32(cut.timestep)
-        payload.denoiseRequest.sampler = request.sampler.kind
-        payload.denoiseRequest.timestep = try TimestepList(
+    /// What brings a chunk from T to the cut, but for the seed.
+    func message(_ chunk: Chunk) throws(ChainError) -> WireDenoiseRequest {
+        var message = WireDenoiseRequest()
+        message.firstSample = chunk.first
+        message.label = chunk.labels.map(UInt32.init)
+        message.cut = UInt32(cut.timestep)
+        message.sampler = request.sampler.kind
+        message.timestep = try TimestepList(
             from: run.schedule.timesteps, to: cut.timestep, steps: workerSteps
         ).timesteps.map(UInt32.init)
-        payload.denoiseRequest.guidance = request.guidance
-        payload.denoiseRequest.clip = 1
-        payload.denoiseRequest.previewEvery = UInt32(clamping: request.previewEvery)
-        if let seconds = request.within { payload.denoiseRequest.deadlineMs = .now + Int64(seconds * 1000) }
-        return payload
+        message.guidance = request.guidance
+        message.clip = 1
+        message.previewEvery = UInt32(clamping: request.previewEvery)
+        if let seconds = request.within { message.deadlineMs = .now + Int64(seconds * 1000) }
+        return message
     }
 
     /// Takes a chunk from the cut to the end.
     ///
+    /// - Parameter seed: of the noise that the head adds: not the one that the workers know.
     /// - Throws: `untrusted` when what the worker sent is not x_ζ of this chunk.
-    func finish(_ chunk: Chunk, _ answer: WirePayload) throws -> [Drawn] {
+    func finish(_ chunk: Chunk, _ answer: WirePayload, seed: UInt64) throws -> [Drawn] {
         let shape = [run.image.channels, run.image.height, run.image.width]
         let x: Tensor
         do {
@@ -90,7 +90,7 @@ struct HeadSampler {
             // A label that the head never saw says nothing to it: such a sample is finished without one, and without fresh noise,
             // which the head would turn into what it knows.
             return SamplePlan(
-                seed: request.seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
+                seed: seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
                 timesteps: timesteps,
                 sampler: isKnown ? request.sampler.sampler : request.sampler.sampler.withoutNoise,
                 guidance: isKnown ? request.guidance : 1)

@@ -27,7 +27,9 @@ public struct SampleRequest: Sendable {
     public var sampler: SamplerChoice
     /// Weight of classifier-free guidance on both halves; 1: none.
     public var guidance: Double
-    public var seed: UInt64
+    /// The same seed draws the same samples from the same models, in the same home. nil: that of a call that was interrupted and asked
+    /// for the same, else one that nobody drew with; `SampleSet.seed` tells.
+    public var seed: UInt64?
     /// Samples in one job.
     public var chunk: Int
     /// A preview of each sample after every so many calls of the workers' network; 0: none.
@@ -39,7 +41,7 @@ public struct SampleRequest: Sendable {
 
     public init(
         held: [Int], perLabel: Int, unseenPerLabel: Int = 0, cut: Int, steps: Int = 50, sampler: SamplerChoice = .ddim,
-        guidance: Double = 1, seed: UInt64 = 0, chunk: Int = 32, previewEvery: Int = 0, within: Double? = nil,
+        guidance: Double = 1, seed: UInt64? = nil, chunk: Int = 32, previewEvery: Int = 0, within: Double? = nil,
         threads: Int = 1
     ) {
         self.held = held

@@ -15,11 +15,14 @@ public struct SampleSet: Sendable {
     private(set) var atCut: [Float] = []
     /// Backbone versions that made them.
     public private(set) var versions: Set<UInt64> = []
+    /// What they were drawn with.
+    public let seed: UInt64
     /// Labels whose samples the head knew.
     private let held: Set<Int>
     private let shape: [Int]
 
-    init(imageShape: RunDescriptor.ImageShape, held: Set<Int>) {
+    init(imageShape: RunDescriptor.ImageShape, held: Set<Int>, seed: UInt64) {
+        self.seed = seed
         shape = [imageShape.channels, imageShape.height, imageShape.width]
         self.held = held
     }
@@ -40,7 +43,7 @@ public struct SampleSet: Sendable {
     /// - Throws: `badSettings` when nothing can be written there.
     public static func check(writable folder: URL) throws(ClientError) {
         do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try Self.makeFolder(folder)
             let trial = folder.appending(path: ".\(UUID().uuidString)")
             try DurableFile.write([UInt8](), to: trial)
             try DurableFile.remove(trial)
@@ -53,15 +56,22 @@ public struct SampleSet: Sendable {
         }
     }
 
-    /// Writes `samples.safetensors` and, where labels were drawn that this client does not hold, `unseen.safetensors`: `images`
+    private static func makeFolder(_ folder: URL) throws {
+        try FileManager.default.createDirectory(
+            at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    /// Writes, for the owner's eyes only, `samples.safetensors` and, where labels were drawn that this client does not hold, `unseen.safetensors`: `images`
     /// [N, C, H, W] float in [−1, 1], `at_cut` likewise but unbounded, `labels` [N].
     public func write(to folder: URL) throws {
         do {
-            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            try Self.makeFolder(folder)
             let own = labels.indices.filter { held.contains(labels[$0]) }
             let unseen = labels.indices.filter { !held.contains(labels[$0]) }
-            try archive(own).write(to: folder.appending(path: "samples.safetensors"))
-            if !unseen.isEmpty { try archive(unseen).write(to: folder.appending(path: "unseen.safetensors")) }
+            try DurableFile.write(archive(own).encoded(), to: folder.appending(path: "samples.safetensors"))
+            if !unseen.isEmpty {
+                try DurableFile.write(archive(unseen).encoded(), to: folder.appending(path: "unseen.safetensors"))
+            }
         } catch {
             throw ClientError(.storage, "the samples cannot be written to \(folder.path): \(error)")
         }

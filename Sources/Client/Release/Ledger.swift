@@ -9,20 +9,12 @@ internal import Wire
 final class Ledger {
     private let file: LedgerFile
     private let steps: StorageSteps
-    private var limit: SNRFloor
-    private var exposures: [ImageID: Exposure] = [:]
-    private var releases: [ReleaseName: ReleaseRecord] = [:]
-    /// For each image and run its releases, by rising cut.
-    private var byImage: [ImageInRun: [ReleaseRecord]] = [:]
-    private var stored: Set<PublicationID> = []
-
-    private struct ImageInRun: Hashable {
-        let image: ImageID
-        let run: RunID
-    }
+    private(set) var book: LedgerBook
+    /// The limit before it was opened with another one; nil: it is what it was.
+    let formerLimit: SNRFloor?
 
     /// The exposure of each image, and the limit; the arithmetic is Chain's.
-    var exposure: ExposureLedger<ImageID> { ExposureLedger(limit: limit, exposures: exposures) }
+    var exposure: ExposureLedger<ImageID> { book.exposure }
 
     /// - Parameter limit: nil keeps the one in the file, or 3 dB in a new one.
     init(
@@ -31,21 +23,13 @@ final class Ledger {
         let (file, lines) = try LedgerFile.open(url, fingerprint: fingerprint)
         self.file = file
         self.steps = steps
-        do { self.limit = try SNRFloor(decibels: SNRFloor.usualDecibels) } catch {
-            throw ClientError(.badSettings, error.message)
-        }
-        var kept = false
-        for line in lines {
-            if case .limit = line { kept = true }
-            apply(line)
-        }
-        let wanted = limit ?? self.limit
-        if !kept || wanted != self.limit { try append([.limit(wanted.snr)]) }
+        book = try LedgerBook(lines)
+        let former = book.limit, wanted = limit ?? former
+        formerLimit = wanted == former ? nil : former
+        if !book.hasLimit || wanted != former { try append([.limit(wanted.snr)]) }
     }
 
-    func record(_ name: ReleaseName) -> ReleaseRecord? { releases[name] }
-
-    func isStored(_ publication: PublicationID) -> Bool { stored.contains(publication) }
+    func isStored(_ publication: PublicationID) -> Bool { book.stored.contains(publication) }
 
     /// Enters those of the releases that are not there yet, all or none.
     ///
@@ -58,11 +42,11 @@ final class Ledger {
         var new: [ReleaseName: ReleaseRecord] = [:]
         var result: [ReleaseRecord] = []
         for name in names {
-            if let known = releases[name] ?? new[name] {
+            if let known = book.record(name) ?? new[name] {
                 result.append(known)
                 continue
             }
-            let earlier = byImage[ImageInRun(image: name.image, run: name.run)]?.last { $0.name.cut < name.cut }
+            let earlier = book.lastRelease(before: name)
             let record = ReleaseRecord(
                 name: name, parent: earlier.map { .init(cut: $0.name.cut, mask: $0.name.mask) },
                 snr: schedule.snr(name.cut))
@@ -83,31 +67,15 @@ final class Ledger {
 
     /// A worker's signed receipt came for these.
     func markStored(_ publications: [PublicationID]) throws(ClientError) {
-        let new = publications.filter { !stored.contains($0) }
+        let new = publications.filter { !book.stored.contains($0) }
         if !new.isEmpty { try append(new.map(LedgerLine.stored)) }
     }
 
     private func append(_ lines: [LedgerLine]) throws(ClientError) {
         try steps.reach(.ledgerAppend)
         try file.append(lines)
-        lines.forEach(apply)
+        lines.forEach { book.apply($0) }
         try steps.reach(.ledgerAppended)
-    }
-
-    private func apply(_ line: LedgerLine) {
-        switch line {
-        case .limit(let snr):
-            if let limit = try? SNRFloor(snr: snr) { self.limit = limit }
-        case .release(let record):
-            guard releases.updateValue(record, forKey: record.name) == nil else { return }
-            let key = ImageInRun(image: record.name.image, run: record.name.run)
-            var known = byImage[key] ?? []
-            known.insert(record, at: known.firstIndex { $0.name.cut > record.name.cut } ?? known.endIndex)
-            byImage[key] = known
-            // What is in the file happened, whatever the limit is now.
-            if record.parent == nil { exposures[record.name.image, default: Exposure()].add(snr: record.snr) }
-        case .stored(let publication): stored.insert(publication)
-        }
     }
 
     private static func limitReached(

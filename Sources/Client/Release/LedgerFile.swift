@@ -21,15 +21,39 @@ final class LedgerFile {
     /// After a failed fsync nobody knows what is on disk, so nothing may be built on it.
     private var isBroken = false
 
+    /// What is in a ledger's file.
+    struct Content {
+        let lines: [LedgerLine]
+        /// Of the last commit; the header's where there is none.
+        let hash: [UInt8]
+        /// Bytes up to the end of the last commit.
+        let good: Int
+        let length: Int
+    }
+
     /// - Returns: the file and the lines of all its batches.
     /// - Throws: `.storage`
     static func open(_ url: URL, fingerprint: [UInt8]) throws(ClientError) -> (file: LedgerFile, lines: [LedgerLine]) {
-        let header = "collafuse-ledger-1 \(fingerprint.hex)\n"
         if !FileManager.default.fileExists(atPath: url.path) {
-            do { try DurableFile.write(Array(header.utf8), to: url) } catch {
+            do { try DurableFile.write(Array(header(fingerprint).utf8), to: url) } catch {
                 throw ClientError(.storage, error.message)
             }
         }
+        let content = try read(url, fingerprint: fingerprint)
+        let file = Foundation.open(url.path, O_WRONLY | O_CLOEXEC)
+        guard file >= 0 else { throw failure("opened", url) }
+        let ledger = LedgerFile(url: url, file: file, hash: content.hash, length: content.good)
+        if content.good < content.length { try ledger.truncate() }
+        return (ledger, content.lines)
+    }
+
+    private static func header(_ fingerprint: [UInt8]) -> String { "collafuse-ledger-1 \(fingerprint.hex)\n" }
+
+    /// Changes nothing.
+    ///
+    /// - Throws: `.storage`
+    static func read(_ url: URL, fingerprint: [UInt8]) throws(ClientError) -> Content {
+        let header = header(fingerprint)
         let content: [UInt8]
         do { content = Array(try Data(contentsOf: url)) } catch {
             throw ClientError(.storage, "the ledger \(url.path) cannot be read: \(error.localizedDescription)")
@@ -75,11 +99,7 @@ final class LedgerFile {
             }
             lineStart = next
         }
-        let file = Foundation.open(url.path, O_WRONLY | O_CLOEXEC)
-        guard file >= 0 else { throw failure("opened", url) }
-        let ledger = LedgerFile(url: url, file: file, hash: hash, length: good)
-        if good < content.count { try ledger.truncate() }
-        return (ledger, lines)
+        return Content(lines: lines, hash: hash, good: good, length: content.count)
     }
 
     private init(url: URL, file: CInt, hash: [UInt8], length: Int) {

@@ -26,6 +26,8 @@ struct MaskingKey: Sendable {
     private let images: SecretBytes
     private let publications: SecretBytes
     private let masks: SecretBytes
+    private let jobs: SecretBytes
+    private let heads: SecretBytes
     /// Tells whether a ledger was kept under this key.
     let fingerprint: [UInt8]
 
@@ -33,12 +35,14 @@ struct MaskingKey: Sendable {
         images = try BLAKE2b.derive(from: key, Array("collafuse-1 image name\0".utf8))
         publications = try BLAKE2b.derive(from: key, Array("collafuse-1 publication id\0".utf8))
         masks = try BLAKE2b.derive(from: key, Array("collafuse-1 mask\0".utf8))
+        jobs = try BLAKE2b.derive(from: key, Array("collafuse-1 job id\0".utf8))
+        heads = try BLAKE2b.derive(from: key, Array("collafuse-1 head seed\0".utf8))
         fingerprint = BLAKE2b.mac(key: key, Array("collafuse-1 ledger\0".utf8), length: 16)
     }
 
     /// The key in a home; made at the first call.
     static func open(in home: URL, mayMake: Bool) throws(ClientError) -> MaskingKey {
-        let url = home.appending(path: "masking.key")
+        let url = Home.key(home)
         do {
             do {
                 return try MaskingKey(SecretFile.read(.masking, from: url)[0])
@@ -69,6 +73,23 @@ struct MaskingKey: Sendable {
         Self.identifier(BLAKE2b.mac(key: publications, Self.bytes(release), length: PublicationKind.length))
     }
 
+    /// An id for a new job: random to everybody else, but this home knows it for one of its own, also when it has long forgotten the
+    /// job. Another home of the same client does not.
+    ///
+    /// - Parameter nonce: 8 random bytes.
+    func job(_ nonce: [UInt8]) -> JobID {
+        Self.identifier(nonce + BLAKE2b.mac(key: jobs, nonce, length: 16).prefix(8))
+    }
+
+    /// Whether a job was named by this key.
+    func named(_ id: JobID) -> Bool { id == job(Array(id.bytes.prefix(8))) }
+
+    /// What the head draws with where the workers are told `seed`: they know that one.
+    func headSeed(_ seed: UInt64) -> UInt64 {
+        BLAKE2b.mac(key: heads, littleEndian(seed, count: 8), length: 16).prefix(8).reversed()
+            .reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     /// The key stream that the mask of one release is made of.
     ///
     /// The parent is part of it: the noise that leads from one cut on to the next is another than the one that leads there
@@ -90,7 +111,7 @@ struct MaskingKey: Sendable {
 
     private static func identifier<K: IdentifierKind>(_ bytes: [UInt8]) -> Identifier<K> {
         guard let identifier = Identifier<K>(bytes) else {
-            preconditionFailure("a hash has the length it is asked for")
+            preconditionFailure("an identifier is made of as many bytes as its kind has")
         }
         return identifier
     }

@@ -22,6 +22,8 @@ package struct SpooledJob: Sendable {
 package struct SpooledRequest: Sendable {
     package let job: JobID
     package let request: WireDenoiseRequest
+    /// Whether its result is here.
+    package let isSurfaced: Bool
 }
 
 extension Release {
@@ -46,6 +48,22 @@ extension Release {
         return header.envelopeHash == Digest(of: entry.envelope.bytes)
     }
 
+    /// Forgets requests whose time was over before they were done: workers would only say so, however often they were asked.
+    ///
+    /// - Returns: the jobs that they were.
+    package func dropOverdue(now: UnixTime) throws(ClientError) -> [JobID] {
+        var dropped: [JobID] = []
+        for job in try denoiseJobs() where job.request.deadlineMs > 0 && job.request.deadlineMs < now {
+            if job.isSurfaced {
+                guard case .jobFailure = try result(of: job.job)?.head else { continue }
+            }
+            try forget(job.job)
+            try discardResult(of: job.job)
+            dropped.append(job.job)
+        }
+        return dropped
+    }
+
     /// The denoise jobs that are not over: the same request again is one of these, not a new job.
     package func denoiseJobs() throws(ClientError) -> [SpooledRequest] {
         var requests: [SpooledRequest] = []
@@ -58,7 +76,8 @@ extension Release {
             } catch {
                 throw ClientError(.storage, "job \(job.job.short) of the spool is damaged: \(error)")
             }
-            requests.append(SpooledRequest(job: job.job, request: payload.denoiseRequest))
+            requests.append(
+                SpooledRequest(job: job.job, request: payload.denoiseRequest, isSurfaced: job.isSurfaced))
         }
         return requests
     }
@@ -67,14 +86,7 @@ extension Release {
     ///
     /// - Returns: for each image x at the cut; nil where nothing was released there.
     package func published(_ images: OwnImages, at timestep: Int, mask: UInt32 = 0) throws(ClientError) -> [[Float]?] {
-        let names = try releaseNames(images, cut: cut(timestep), mask: mask)
-        let known = names.indices.filter { ledger.record(names[$0]) != nil }
-        var result = [[Float]?](repeating: nil, count: names.count)
-        guard !known.isEmpty else { return result }
-        let values = try self.mask(images.rows(known), known.compactMap { ledger.record(names[$0]) })
-        let each = values.count / known.count
-        for (place, row) in known.enumerated() { result[row] = Array(values[place * each..<(place + 1) * each]) }
-        return result
+        try masks.published(images, at: timestep, mask: mask)
     }
 
     /// Opens a result: who sent it, whether it answers this very job, and what it says.
@@ -85,16 +97,32 @@ extension Release {
     ) throws(ClientError) -> WirePayload {
         let entry = try spool.entry(job)
         let ephemeral = try spool.ephemeral(job)
-        let payload: WirePayload
+        let payload: WirePayload, status: WireResultStatus
         do {
+            let header = try ResultHeader(bytes: header)
+            status = header.status
             payload = try opener.open(
-                sealed, header: ResultHeader(bytes: header), envelope: entry.envelope, ephemeral: ephemeral,
-                poolKey: entry.poolKey, now: now)
+                sealed, header: header, envelope: entry.envelope, ephemeral: ephemeral, poolKey: entry.poolKey, now: now
+            )
         } catch {
             throw ClientError(.untrusted, "the result of job \(job.short) is not accepted: \(error)")
         }
+        guard Self.answers(payload, entry.envelope.kind, status) else {
+            throw ClientError(
+                .untrusted, "the result of job \(job.short) is not accepted: it is no answer to a job of its kind")
+        }
         if case .publishReceipt(let receipt) = payload.head { try check(receipt, of: job) }
         return payload
+    }
+
+    private static func answers(_ payload: WirePayload, _ kind: WireJobKind, _ status: WireResultStatus) -> Bool {
+        switch payload.head {
+        case .jobFailure: status != .preview
+        case .publishReceipt: kind == .publish && status == .done
+        case .denoiseResult: kind == .denoise && status == .done
+        case .denoisePreview: kind == .denoise && status == .preview
+        default: false
+        }
     }
 
     /// Makes a result durable under its job's id, by one rename. RESULT_ACK goes out after this and not before.

@@ -2,7 +2,6 @@ internal import Chain
 internal import Diffusion
 package import Foundation
 internal import Safetensors
-package import Sealing
 internal import Sodium
 package import Trust
 package import Wire
@@ -51,24 +50,46 @@ package actor Release {
     let spool: Spool
     private let lock: HomeLock
 
+    /// The home's key and ledger, to make masks with.
+    var masks: Masks { Masks(run: run, key: key, book: ledger.book) }
+
     /// How long a job may live when nothing else is said: a day, as long as a pool key.
     package static let defaultLifetime: UnixTime = .day
 
-    /// - Parameter limit: the most that one image's releases may show together; nil keeps what the home has (3 dB at first).
-    /// - Throws: `.storage`, naming the process that holds the home, or what is missing or damaged.
+    /// Whether the home was made when it was opened.
+    package let isNew: Bool
+    /// The owner's limit in decibels, before it was opened with another one.
+    package let formerLimit: Double?
+
+    /// - Parameters:
+    ///   - limit: the most that one image's releases may show together; nil keeps what the home has (3 dB at first).
+    ///   - mayMake: whether a home that is not there is made.
+    ///   - kit: the fingerprint of the only home that the client may have; nil: it has none yet.
+    /// - Throws: `.storage`, naming the process that holds the home, or what is missing or damaged; `.badSettings` for a home that is not
+    ///   there, or is not the client's.
     package init(
-        opening home: URL, run: CertifiedRun, client: ClientID, limitDecibels limit: Double? = nil
+        opening home: URL, run: CertifiedRun, client: ClientID, limitDecibels limit: Double? = nil,
+        mayMake: Bool = true, only kit: [UInt8]? = nil
     ) throws(ClientError) {
-        try self.init(opening: home, run: run, client: client, limitDecibels: limit, steps: StorageSteps())
+        try self.init(
+            opening: home, run: run, client: client, limitDecibels: limit, mayMake: mayMake, only: kit,
+            steps: StorageSteps())
     }
 
     init(
-        opening home: URL, run: CertifiedRun, client: ClientID, limitDecibels: Double?, steps: StorageSteps
+        opening home: URL, run: CertifiedRun, client: ClientID, limitDecibels: Double?, mayMake: Bool = true,
+        only kit: [UInt8]? = nil, steps: StorageSteps
     ) throws(ClientError) {
+        let isNew = !Home.exists(home)
+        if isNew {
+            guard kit == nil else { throw Home.isAnother(home, kit) }
+            guard mayMake else { throw Home.isMissing(home) }
+        }
+        self.isNew = isNew
         lock = try HomeLock(home)
         self.run = run
         self.client = client
-        let url = home.appending(path: "ledger")
+        let url = Home.ledger(home)
         let hasLedger = FileManager.default.fileExists(atPath: url.path)
         guard hasLedger || !Spool.exists(in: home) else {
             throw ClientError(
@@ -76,19 +97,27 @@ package actor Release {
                 "\(url.path) is missing, and this home has released images: restore it from a copy. "
                     + "Without it nobody knows what they give away")
         }
-        key = try MaskingKey.open(in: home, mayMake: !hasLedger)
+        let key = try MaskingKey.open(in: home, mayMake: !hasLedger)
+        guard kit == nil || kit == key.fingerprint else { throw Home.isAnother(home, kit) }
         var limit: SNRFloor?
         do { limit = try limitDecibels.map { decibels in try SNRFloor(decibels: decibels) } } catch {
             throw ClientError(.badSettings, "\(error)")
         }
-        ledger = try Ledger(opening: url, fingerprint: key.fingerprint, limit: limit, steps: steps)
-        spool = try Spool(in: home, steps: steps)
+        let ledger = try Ledger(opening: url, fingerprint: key.fingerprint, limit: limit, steps: steps)
+        let spool = try Spool(in: home, steps: steps)
         // Receipts that were surfaced when the last process ended. Results of jobs that were forgotten are asked for by nobody.
         for job in try spool.resultNames() {
             try Self.settle(job, ledger, spool)
             if spool.entries[job] == nil { try spool.removeResult(job) }
         }
+        self.key = key
+        formerLimit = ledger.formerLimit.map { decibelValue($0.snr) }
+        self.ledger = ledger
+        self.spool = spool
     }
+
+    /// What its masks are made of, and so which home it is.
+    package nonisolated var fingerprint: [UInt8] { key.fingerprint }
 
     // MARK: jobs
 
@@ -99,8 +128,18 @@ package actor Release {
         of images: OwnImages, at timestep: Int, as policy: ReleasePolicy
     ) throws(ClientError) -> [ReleaseName] {
         _ = try labels(images)
-        return try releaseNames(images, cut: cut(timestep), mask: policy.mask)
+        return try masks.names(images, cut: masks.cut(timestep), mask: policy.mask)
     }
+
+    /// In which order releases leave: by what the server calls them. It is another for every epoch, so that a place in the order does
+    /// not tell which masks are of one image, and the same whenever publishing is begun again.
+    nonisolated func order(of names: [ReleaseName]) -> [Int] {
+        let keys = names.map { key.publication($0).bytes }
+        return keys.indices.sorted { keys[$0].lexicographicallyPrecedes(keys[$1]) }
+    }
+
+    /// What this client's head draws with where the workers are told `seed`.
+    nonisolated func headSeed(_ seed: UInt64) -> UInt64 { key.headSeed(seed) }
 
     /// Enters releases in the ledger, all or none, before jobs are made of them one by one.
     ///
@@ -123,14 +162,14 @@ package actor Release {
         _ images: OwnImages, at timestep: Int, as policy: ReleasePolicy, to poolKey: PoolKey, now: UnixTime,
         lifetime: UnixTime = Release.defaultLifetime, costCeiling: UInt64 = 0
     ) throws(ClientError) -> JobID? {
-        let cut = try cut(timestep)
+        let cut = try masks.cut(timestep)
         let labels = try labels(images)
         var rows: [Int] = []
         var names: [ReleaseName] = []
         var seen: Set<ReleaseName> = []
-        for (row, name) in try releaseNames(images, cut: cut, mask: policy.mask).enumerated() {
+        for (row, name) in try masks.names(images, cut: cut, mask: policy.mask).enumerated() {
             let publication = key.publication(name)
-            guard seen.insert(name).inserted, !ledger.isStored(publication), !spool.publications.contains(publication)
+            guard seen.insert(name).inserted, !ledger.isStored(publication), !spool.holds(publication)
             else {
                 continue
             }
@@ -145,7 +184,7 @@ package actor Release {
         payload.publishRequest.publicationID = names.map { Data(key.publication($0).bytes) }
         payload.publishRequest.label = rows.map { labels[$0] }
         payload.publishRequest.policy = policy.message
-        payload.tensors = try tensors("masked", mask(chosen, records), chosen)
+        payload.tensors = try tensors("masked", masks.mask(chosen, records), chosen)
         return try add(payload.encoded, kind: .publish, poolKey, now, lifetime, costCeiling)
     }
 
@@ -171,70 +210,14 @@ package actor Release {
             throw ClientError(.badRequest, error.message)
         }
         let records = try ledger.enter(
-            releaseNames(images, cut: start, mask: mask), on: run.descriptor.schedule)
+            masks.names(images, cut: start, mask: mask), on: run.descriptor.schedule)
         var payload = WirePayload()
         payload.denoiseRequest = request
-        payload.tensors = try tensors("x", self.mask(images, records), images)
+        payload.tensors = try tensors("x", masks.mask(images, records), images)
         return try add(payload.encoded, kind: .denoise, poolKey, now, lifetime, costCeiling)
     }
 
-    /// The same bytes under a new pool key, when the old one is gone or the job has expired: the next generation.
-    package func reseal(
-        _ job: JobID, to poolKey: PoolKey, now: UnixTime, lifetime: UnixTime = Release.defaultLifetime
-    ) throws(ClientError) {
-        let old = try spool.entry(job).envelope
-        try spool(
-            spool.body(job), job: job, generation: old.generation + 1, kind: old.kind, poolKey, now, lifetime,
-            old.costCeiling)
-    }
-
-    /// Seals a job of the spool: the same bytes each time.
-    package func sealed(_ job: JobID, by sealer: JobSealer) throws(ClientError) -> (envelope: Envelope, sealed: [UInt8])
-    {
-        let entry = try spool.entry(job)
-        do {
-            let sealed = try sealer.seal(
-                spool.body(job), in: entry.envelope, ephemeral: spool.ephemeral(job), poolKey: entry.poolKey)
-            return (entry.envelope, sealed)
-        } catch let error as ClientError {
-            throw error
-        } catch {
-            throw ClientError(.storage, "\(error)")
-        }
-    }
-
-    private func add(
-        _ body: [UInt8], kind: WireJobKind, _ poolKey: PoolKey, _ now: UnixTime, _ lifetime: UnixTime,
-        _ costCeiling: UInt64
-    ) throws(ClientError) -> JobID {
-        var random: SecureRandom
-        do { random = try SecureRandom() } catch { throw ClientError(.storage, error.message) }
-        let job = JobID.random(using: &random)
-        try spool(body, job: job, generation: 0, kind: kind, poolKey, now, lifetime, costCeiling)
-        return job
-    }
-
-    private func spool(
-        _ body: [UInt8], job: JobID, generation: UInt32, kind: WireJobKind, _ poolKey: PoolKey, _ now: UnixTime,
-        _ lifetime: UnixTime, _ costCeiling: UInt64
-    ) throws(ClientError) {
-        guard poolKey.role == PoolRole(serving: kind) else {
-            throw ClientError(.badRequest, "a job of this kind is not for the role \(poolKey.role.rawValue)")
-        }
-        let ephemeral: X25519KeyPair
-        do { ephemeral = try X25519KeyPair.generate() } catch { throw ClientError(.storage, error.message) }
-        let envelope = Envelope(
-            client: client, job: job, generation: generation, kind: kind, run: run.id, costCeiling: costCeiling,
-            created: now,
-            expires: now + lifetime, poolKey: poolKey.id, clientEphemeralKey: ephemeral.publicKey)
-        try spool.add(envelope, body: body, ephemeral: ephemeral, poolKey: poolKey.key)
-    }
-
     // MARK: checks
-
-    func cut(_ timestep: Int) throws(ClientError) -> Cut {
-        do { return try run.descriptor.cut(timestep) } catch { throw ClientError(.badRequest, error.message) }
-    }
 
     /// Indices of label names; the number of names stands for "none".
     private func labels(_ images: OwnImages) throws(ClientError) -> [UInt32] {
@@ -246,19 +229,6 @@ package actor Release {
                     .badRequest, "label \(label) is out of range: the run has \(count) labels, 0 to \(count - 1)")
             }
             return UInt32(label)
-        }
-    }
-
-    func releaseNames(_ images: OwnImages, cut: Cut, mask: UInt32) throws(ClientError) -> [ReleaseName] {
-        let shape = run.descriptor.image
-        guard images.shape == [shape.channels, shape.height, shape.width] else {
-            throw ClientError(
-                .badImages, "the run's images are \(shape), not \(images.shape): scale or crop them first")
-        }
-        return (0..<images.count).map { row in
-            ReleaseName(
-                image: key.name(ofImage: images.image(row), shape: images.shape), run: run.id, cut: cut.timestep,
-                mask: mask)
         }
     }
 

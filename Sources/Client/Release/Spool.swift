@@ -27,8 +27,8 @@ final class Spool {
     private let results: URL
     private let steps: StorageSteps
     private(set) var entries: [JobID: Entry] = [:]
-    /// The publications of all entries.
-    private(set) var publications: Set<PublicationID> = []
+    /// The publications of all entries, and how many entries hold each: two do, for a moment, when a job is named anew.
+    private var publications: [PublicationID: Int] = [:]
 
     /// - Throws: `.storage` for an entry that is damaged.
     init(in home: URL, steps: StorageSteps) throws(ClientError) {
@@ -57,7 +57,7 @@ final class Spool {
             }
             entries[entry.envelope.job] = entry
         }
-        publications = Set(entries.values.flatMap(\.publications))
+        for entry in entries.values { count(entry, 1) }
     }
 
     /// Whether anything was ever spooled here: asked before the ledger is opened.
@@ -92,8 +92,18 @@ final class Spool {
         }
         let entry = Entry(envelope: envelope, poolKey: poolKey, publications: Self.publications(envelope, body))
         entries[envelope.job] = entry
-        publications.formUnion(entry.publications)
+        count(entry, 1)
+        if let older { count(older, -1) }
         if let older, older.envelope.generation != envelope.generation { try remove(place(older.envelope)) }
+    }
+
+    func holds(_ publication: PublicationID) -> Bool { publications[publication] != nil }
+
+    private func count(_ entry: Entry, _ step: Int) {
+        for publication in entry.publications {
+            let count = publications[publication, default: 0] + step
+            publications[publication] = count > 0 ? count : nil
+        }
     }
 
     func entry(_ job: JobID) throws(ClientError) -> Entry {
@@ -130,7 +140,7 @@ final class Spool {
             throw ClientError(.storage, "\(error)")
         }
         entries[job] = nil
-        publications.subtract(entry.publications)
+        count(entry, -1)
         try remove(doomed)
         try steps.reach(.wiped)
     }

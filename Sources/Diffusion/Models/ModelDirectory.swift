@@ -60,7 +60,9 @@ package struct ModelDirectory {
     ///   one who is reading while it is replaced may find files gone: where that happens, each version takes a new name.
     /// - Throws: `badDirectory` when a file cannot be written, or the folder exists and is not to be replaced; `badModel` for weights
     ///   that are not finite.
-    package func write(to folder: URL, replacing: Bool = false) throws(DiffusionError) {
+    package func write(
+        to folder: URL, replacing: Bool = false, isPrivate: Bool = false
+    ) throws(DiffusionError) {
         let weights: SafetensorsArchive
         do { weights = try network.state() } catch { throw DiffusionError(.badModel, error.message) }
         guard network.parameters.allSatisfy(\.isFinite) else {
@@ -73,7 +75,7 @@ package struct ModelDirectory {
             (Self.schedulerFile, Data(scheduler.json.utf8)),
         ]
         if let record { files.append((Self.recordFile, Data(record.json.utf8))) }
-        do { try DurableFolder.write(files, to: folder, replacing: replacing) } catch {
+        do { try DurableFolder.write(files, to: folder, replacing: replacing, isPrivate: isPrivate) } catch {
             throw DiffusionError(.badDirectory, "the model cannot be written: \(error.message)")
         }
     }

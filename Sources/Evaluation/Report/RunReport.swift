@@ -1,5 +1,6 @@
 internal import Chain
 internal import Diffusion
+internal import Disk
 package import Foundation
 internal import Images
 internal import Launch
@@ -39,13 +40,10 @@ package struct RunReport {
         images = try RunImages(plan)
     }
 
-    /// What the clients published, for ``write(_:)``.
-    package func released() async throws -> ReleasedMasks {
-        try await ReleasedMasks(folder: folder, plan: plan, images: images, now: UnixTime(record.started * 1000))
-    }
-
     /// Writes all files.
-    package func write(_ released: ReleasedMasks) throws -> RunSummary {
+    package func write() throws -> RunSummary {
+        let released = try ReleasedMasks(
+            folder: folder, plan: plan, images: images, now: UnixTime(record.started * 1000))
         let classifier = ClassifierTraining(seed: Self.seed).train(on: images.training)
         var drawn: [(client: String, held: LabelledImages?, unseen: LabelledImages?)] = []
         for client in plan.clients {
@@ -203,15 +201,15 @@ package struct RunReport {
     ) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        try encoder.encode(summary).write(to: folder.appending(path: "summary.json"))
-        try Data(metrics.text.utf8).write(to: folder.appending(path: "metrics.jsonl"))
-        try archive(drawn.map(\.held)).write(to: folder.appending(path: "samples.safetensors"))
-        try archive(drawn.map(\.unseen)).write(to: folder.appending(path: "unseen.safetensors"))
+        try write(encoder.encode(summary), "summary.json")
+        try write(Data(metrics.text.utf8), "metrics.jsonl")
+        try write(archive(drawn.map(\.held)).encoded(), "samples.safetensors")
+        try write(archive(drawn.map(\.unseen)).encoded(), "unseen.safetensors")
         var pictures: [RunPicture] = []
         for (client, held, unseen) in drawn {
             let grid = folder.appending(path: "samples/\(client)/grid.png")
             guard let png = try? Data(contentsOf: grid) else { continue }
-            try png.write(to: folder.appending(path: "\(client).png"))
+            try write(png, "\(client).png")
             func names(_ set: LabelledImages?) -> [String] { Set(set?.labels ?? []).sorted().map { plan.labels[$0] } }
             let cut = plan.clients.first { $0.name == client }?.cut ?? plan.cut
             guard
@@ -220,11 +218,13 @@ package struct RunReport {
             else { continue }
             pictures.append(picture)
         }
-        if let first = pictures.first {
-            try Data(first.svg.utf8).write(to: folder.appending(path: "picture.svg"))
-        }
-        try Data(ReportPage(summary, charts: charts, pictures: pictures).html.utf8).write(
-            to: folder.appending(path: "report.html"))
+        if let first = pictures.first { try write(Data(first.svg.utf8), "picture.svg") }
+        try write(Data(ReportPage(summary, charts: charts, pictures: pictures).html.utf8), "report.html")
+    }
+
+    /// For the eyes of the caller only: clients' images are among it.
+    private func write(_ content: Data, _ name: String) throws {
+        try DurableFile.write(content, to: folder.appending(path: name))
     }
 
     /// `images` [N, C, H, W], `labels` [N], `client` [N]: the client's place in the topology.

@@ -84,6 +84,9 @@ package struct RunSummary: Codable, Sendable {
         package var versions: Int
         package var imagesSeen: Int
         package var buckets: [Bucket]
+        /// For who reads the file without the documents.
+        package var note: String? =
+            "excess is Σ(L − ‖u‖² + λ·P)/Σλ, an estimate of the ordinary loss, and not loss − floor"
     }
 
     package struct Bucket: Codable, Sendable {
@@ -92,7 +95,8 @@ package struct RunSummary: Codable, Sendable {
         package var loss: Double?
         /// What no model can do anything about.
         package var floor: Double?
-        /// Loss above its floor, as an estimate of the ordinary loss at these timesteps.
+        /// An estimate of the ordinary loss at these timesteps: docs/maths.md (3.5). What is above the floor counts by the share of the
+        /// noise that could be known, and the noise that was drawn is taken out: so it is not `loss` − `floor`.
         package var excess: Double?
     }
 

@@ -8,7 +8,43 @@ internal import Wire
 /// How releases are made from images: x_ζ = √ᾱ_ζ·x_0 + √(1−ᾱ_ζ)·ε, or from an earlier release by a forward step.
 ///
 /// A release is a function of image, masking key and record: made again, it is the same.
-extension Release {
+struct Masks: Sendable {
+    let run: CertifiedRun
+    let key: MaskingKey
+    let book: LedgerBook
+
+    /// What the server has of these images, made again: for the owner's eyes.
+    ///
+    /// - Returns: for each image x at the cut; nil where nothing was released there.
+    func published(_ images: OwnImages, at timestep: Int, mask: UInt32) throws(ClientError) -> [[Float]?] {
+        let names = try names(images, cut: cut(timestep), mask: mask)
+        let known = names.indices.filter { book.record(names[$0]) != nil }
+        var result = [[Float]?](repeating: nil, count: names.count)
+        guard !known.isEmpty else { return result }
+        let values = try self.mask(images.rows(known), known.compactMap { book.record(names[$0]) })
+        let each = values.count / known.count
+        for (place, row) in known.enumerated() { result[row] = Array(values[place * each..<(place + 1) * each]) }
+        return result
+    }
+
+    func cut(_ timestep: Int) throws(ClientError) -> Cut {
+        do { return try run.descriptor.cut(timestep) } catch { throw ClientError(.badRequest, error.message) }
+    }
+
+    /// - Throws: `.badImages` for images that are not of the run's shape.
+    func names(_ images: OwnImages, cut: Cut, mask: UInt32) throws(ClientError) -> [ReleaseName] {
+        let shape = run.descriptor.image
+        guard images.shape == [shape.channels, shape.height, shape.width] else {
+            throw ClientError(
+                .badImages, "the run's images are \(shape), not \(images.shape): scale or crop them first")
+        }
+        return (0..<images.count).map { row in
+            ReleaseName(
+                image: key.name(ofImage: images.image(row), shape: images.shape), run: run.id, cut: cut.timestep,
+                mask: mask)
+        }
+    }
+
     /// - Returns: [N, C, H, W], row-major: x at the cut, of each image as its record says.
     func mask(_ images: OwnImages, _ records: [ReleaseRecord]) throws(ClientError) -> [Float] {
         // Images whose releases have the same history are masked together.
@@ -39,7 +75,7 @@ extension Release {
             stages.append(Stage(cut: parent.cut, mask: parent.mask))
             let name = ReleaseName(
                 image: record.name.image, run: record.name.run, cut: parent.cut, mask: parent.mask)
-            guard let known = ledger.record(name) else {
+            guard let known = book.record(name) else {
                 throw ClientError(.storage, "the ledger names a release that it does not have: restore it from a copy")
             }
             next = known.parent
