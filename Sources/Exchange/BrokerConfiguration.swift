@@ -21,6 +21,8 @@ package struct BrokerConfiguration: Sendable {
     /// The first pause before a job that came back is leased again; it doubles with every further one, up to the longest.
     package var backoff: Int64 = 250 * .millisecond
     package var longestBackoff: Int64 = 30 * .second
+    /// Jobs of a priority that wait so long rise by one place among the priorities, for one turn.
+    package var ageing: Int64 = 10 * .second
     /// Crashes of a job that ran alone before it becomes a dead letter.
     package var crashesAllowed: Int = 3
 

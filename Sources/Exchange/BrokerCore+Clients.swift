@@ -70,7 +70,7 @@ extension BrokerCore {
 
     private mutating func accept(_ envelope: Envelope, sealed: [UInt8], by client: Int) {
         guard let handle = insert(envelope, sealed: sealed, client: client) else { return }
-        if let former = clients[client].tombstones.removeValue(forKey: envelope.job) {
+        if let former = forget(envelope.job, of: client) {
             // Attempts are counted on, by one that nobody has: what is still said of an earlier generation is stale.
             let bootEpoch = bootEpoch
             _ = jobs.update(handle) { job in
@@ -88,13 +88,15 @@ extension BrokerCore {
     mutating func insert(_ envelope: Envelope, sealed: [UInt8], client: Int) -> JobHandle? {
         guard let role = WorkerRole(doing: envelope.kind) else { return nil }
         let lane = lane(LaneKey(role: role, run: envelope.run, poolKey: envelope.poolKey))
-        let cost = envelope.costCeiling == 0 ? configuration.defaultCost : envelope.costCeiling
+        let hasCeiling = envelope.costCeiling > 0
+        let cost = min(hasCeiling ? envelope.costCeiling : configuration.defaultCost, configuration.maximumCost)
         let bytes = envelope.bytes.count + sealed.count + Job.overhead
         let handle = jobs.insert(
             Job(
                 key: envelope.key, client: client, lane: lane, kind: envelope.kind, envelope: envelope.bytes,
                 sealed: sealed,
-                expires: envelope.expires, cost: min(cost, configuration.maximumCost), bytes: bytes))
+                expires: envelope.expires, cost: cost, highestCost: hasCeiling ? cost : configuration.maximumCost,
+                bytes: bytes))
         clients[client].jobs[envelope.job] = handle
         clients[client].usage.add(bytes: bytes)
         usage.add(bytes: bytes)
@@ -135,6 +137,9 @@ extension BrokerCore {
                 .tooManyJobs, "too many of your jobs are over and not expired; let jobs expire sooner",
                 limits.retryAfter * 10
             )
+        }
+        guard usage.tombstones < limits.tombstoneBytes else {
+            return (.brokerFull, "the broker remembers as many jobs as it may; try again later", limits.retryAfter * 10)
         }
         let bytes = envelope.bytes.count + sealedBytes + Job.overhead
         return Usage.refusal(of: bytes, client: clients[client].usage, all: usage, limits: limits)

@@ -2,6 +2,13 @@ internal import Wire
 
 extension BrokerCore {
     mutating func runTimers() {
+        // First: what is over is not to be leased any more.
+        while let timer = wallTimers.take(until: now.wall) {
+            switch timer {
+            case .job(let handle): checkExpiry(of: handle)
+            case .tombstone(let client, let id): checkTombstone(id, of: client)
+            }
+        }
         while let timer = timers.take(until: now.uptime) {
             switch timer {
             case .session(let connection): checkSilence(of: connection)
@@ -10,12 +17,6 @@ extension BrokerCore {
                 guard case .delayed(let until) = jobs[handle]?.state else { continue }
                 if until <= now.uptime { enqueue(handle, first: true) }
             case .paused(let worker): offer(worker)
-            }
-        }
-        while let timer = wallTimers.take(until: now.wall) {
-            switch timer {
-            case .job(let handle): checkExpiry(of: handle)
-            case .tombstone(let client, let id): forget(id, of: client)
             }
         }
     }
@@ -37,6 +38,7 @@ extension BrokerCore {
         clients[job.client].jobs[job.key.job] = nil
         clients[job.client].usage.remove(bytes: job.bytes)
         usage.remove(bytes: job.bytes)
+        if case .inMailbox = job.state { weighResults(-job.bytes, of: job.client) }
         remember(job, jobEnd)
         count(jobEnd)
         switch jobEnd {
@@ -55,21 +57,32 @@ extension BrokerCore {
             deliver(to: job.client)
         case .delayed, .deadLetter: break
         }
+        serveHeld()
     }
 
     mutating func remember(_ job: Job, _ jobEnd: JobEnd) {
-        clients[job.client].tombstones[job.key.job] = Tombstone(
+        forget(job.key.job, of: job.client)
+        let tombstone = Tombstone(
             envelope: job.envelope, end: jobEnd, expires: job.expires, attempts: job.attempts)
+        clients[job.client].tombstones[job.key.job] = tombstone
+        usage.tombstones += tombstone.bytes
         wallTimers.add(
             .tombstone(client: job.client, job.key.job), due: job.expires + configuration.limits.tombstoneGrace)
     }
 
-    private mutating func forget(_ id: JobID, of client: Int) {
+    @discardableResult
+    mutating func forget(_ id: JobID, of client: Int) -> Tombstone? {
+        let tombstone = clients[client].tombstones.removeValue(forKey: id)
+        usage.tombstones -= tombstone?.bytes ?? 0
+        return tombstone
+    }
+
+    private mutating func checkTombstone(_ id: JobID, of client: Int) {
         // A later generation of the job has a later timer of its own.
         guard let tombstone = clients[client].tombstones[id],
             tombstone.expires + configuration.limits.tombstoneGrace <= now.wall
         else { return }
-        clients[client].tombstones[id] = nil
+        forget(id, of: client)
         actions.append(.append(.forgotten(JobKey(client: clients[client].id, job: id))))
     }
 

@@ -65,13 +65,19 @@ extension BrokerCore {
             lanes[job.lane].suspects.append(handle)
         } else {
             let rights = clients[job.client].rights
-            lanes[job.lane].queue.push(
-                handle, client: job.client, priority: rights.priority, weight: rights.weight, first: first)
+            queues[lanes[job.lane].key.role]?.push(
+                handle, lane: job.lane, client: job.client, priority: rights.priority, weight: rights.weight,
+                first: first, at: now.uptime)
         }
         dispatch(job.lane)
     }
 
-    /// The worker may have room: its lanes are looked through, beginning with another each time.
+    /// Jobs that wait in a lane.
+    func waiting(in lane: Int) -> Int {
+        lanes[lane].suspects.count + (queues[lanes[lane].key.role]?.count(in: lane) ?? 0)
+    }
+
+    /// The worker may have room: its lanes are looked through for suspects, beginning with another each time.
     mutating func offer(_ worker: Int) {
         guard workers[worker].room(at: now.uptime) > 0, let first = workers[worker].lanes.first else { return }
         workers[worker].lanes.removeFirst()
@@ -82,14 +88,16 @@ extension BrokerCore {
         }
     }
 
-    /// Leases the lane's jobs for as long as there are jobs and room: suspects to idle workers, the others in turn.
-    private mutating func dispatch(_ lane: Int) {
+    /// Leases the lane's jobs for as long as there are jobs and room: suspects to idle workers, the others to workers in turn. A
+    /// worker takes whichever job's turn it is among all of its lanes of the role.
+    mutating func dispatch(_ lane: Int) {
         placeSuspects(lane)
-        while !lanes[lane].queue.isEmpty, let worker = lanes[lane].nextFree() {
+        let role = lanes[lane].key.role
+        while queues[role]?.count(in: lane) ?? 0 > 0, let worker = lanes[lane].nextFree() {
             guard lanes[lane].workers.contains(worker), workers[worker].room(at: now.uptime) > 0,
                 workers[worker].reservedFor == nil
             else { continue }
-            guard let handle = nextJob(lane) else { return lanes[lane].offer(worker) }
+            guard let handle = nextJob(of: role, for: worker) else { return lanes[lane].offer(worker) }
             lease(handle, to: worker, alone: false)
             if workers[worker].room(at: now.uptime) > 0 { lanes[lane].offer(worker) }
         }
@@ -121,9 +129,19 @@ extension BrokerCore {
         }
     }
 
-    private mutating func nextJob(_ lane: Int) -> JobHandle? {
-        let jobs = jobs
-        return lanes[lane].queue.pop(where: { jobs.isQueued($0, suspect: false) }, cost: { jobs[$0]?.cost ?? 0 })
+    private mutating func nextJob(of role: WorkerRole, for worker: Int) -> JobHandle? {
+        let own = workers[worker].lanes.filter { lanes[$0].key.role == role }
+        while let client = queues[role]?.nextClient(of: own, at: now.uptime) {
+            guard mayLease(of: client, role) else {
+                if clients[client].held.isEmpty { held.append(client) }
+                clients[client].held.insert(role)
+                queues[role]?.hold(client, at: now.uptime)
+                continue
+            }
+            let jobs = jobs
+            return queues[role]?.pop(from: own, at: now.uptime, where: { jobs.isQueued($0, suspect: false) })
+        }
+        return nil
     }
 
     private mutating func nextSuspect(_ lane: Int) -> JobHandle? {
@@ -143,7 +161,8 @@ extension BrokerCore {
         if suspect {
             lanes[lane].suspects.removed(where: { jobs.isQueued($0, suspect: true) })
         } else {
-            lanes[lane].queue.removed(of: client, where: { jobs.isQueued($0, suspect: false) })
+            queues[lanes[lane].key.role]?.removed(
+                from: lane, of: client, at: now.uptime, where: { jobs.isQueued($0, suspect: false) })
         }
     }
 
@@ -166,7 +185,9 @@ extension BrokerCore {
             // What the last attempt did beyond its checkpoint is to be done again: it counts as progress.
             job.stepsDone = kept
         }
-        hold(handle, fence, by: worker, alone: alone, charged: job.cost)
+        let charged = queues[lanes[job.lane].key.role]?.charge(
+            job.client, ceiling: job.cost, most: job.highestCost, at: now.uptime)
+        hold(handle, fence, by: worker, alone: alone, charged: charged ?? 0)
         var message = WireJob()
         message.job = ref(job.key, fence)
         message.leaseMs = UInt64(configuration.lease / .millisecond)
@@ -188,31 +209,47 @@ extension BrokerCore {
     }
 
     private mutating func hold(_ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool, charged: UInt64) {
+        guard let job = jobs[handle] else { return }
         let deadline = now.uptime + configuration.lease
+        let expected = expected(of: job.client, lanes[job.lane].key.role)
         _ = jobs.update(handle) { job in
             job.state = .leased(
-                Lease(worker: worker, fence: fence, deadline: deadline, timer: deadline, alone: alone, charged: charged)
-            )
+                Lease(
+                    worker: worker, fence: fence, deadline: deadline, timer: deadline, alone: alone, charged: charged,
+                    expected: expected))
         }
+        clients[job.client].usage.expected += expected
+        usage.expected += expected
         workers[worker].leases.insert(handle)
         if alone { workers[worker].alone = true }
         setTimer(of: handle, due: deadline)
     }
 
-    /// The lease, if there is one, is over: the worker's slot is free and the charge is put right.
-    ///
-    /// - Parameter actualCost: measured; nil: what was charged stands.
-    mutating func release(_ handle: JobHandle, actualCost: UInt64? = nil) {
-        guard let job = jobs[handle] else { return }
-        switch job.state {
-        case .leased(let lease):
-            workers[lease.worker].leases.remove(handle)
-            if lease.alone { workers[lease.worker].alone = false }
-            if let actualCost {
-                lanes[job.lane].queue.correct(
-                    job.client, charged: lease.charged, actual: min(actualCost, configuration.maximumCost))
-            }
-        case .queued, .delayed, .inMailbox, .deadLetter: break
+    /// What becomes of a lease's charge.
+    enum Charge {
+        case stands
+        /// The worker says that it did nothing, or what it did is not lost.
+        case isRefunded
+        /// In microseconds of worker time.
+        case isMeasured(UInt64)
+    }
+
+    /// The lease, if there is one, is over: the worker's slot and the room for the result are free, and the charge is put right.
+    mutating func release(_ handle: JobHandle, _ charge: Charge = .stands) {
+        guard let job = jobs[handle], case .leased(let lease) = job.state else { return }
+        workers[lease.worker].leases.remove(handle)
+        if lease.alone { workers[lease.worker].alone = false }
+        clients[job.client].usage.expected -= lease.expected
+        usage.expected -= lease.expected
+        let role = lanes[job.lane].key.role
+        switch charge {
+        case .stands: break
+        case .isRefunded:
+            queues[role]?.correct(job.client, charged: lease.charged, actual: 0, ceiling: nil, at: now.uptime)
+        case .isMeasured(let cost):
+            queues[role]?.correct(
+                job.client, charged: lease.charged, actual: min(cost, configuration.maximumCost), ceiling: job.cost,
+                at: now.uptime)
         }
     }
 
@@ -278,7 +315,7 @@ extension BrokerCore {
             reason: words ?? (loss == .crashed ? "the worker was lost, or showed no progress" : "handed back"))
         _ = jobs.update(handle) { $0.lastLoss = report }
         let isSuspected = loss == .crashed || loss == .failed
-        release(handle, actualCost: isSuspected ? nil : 0)
+        release(handle, isSuspected ? .stands : .isRefunded)
         var crashes = job.crashes
         if loss == .crashed { counters.leasesLost += 1 }
         if isSuspected {
@@ -292,9 +329,14 @@ extension BrokerCore {
                 job.crashes = crashes
             }
         }
-        if crashes >= configuration.crashesAllowed { return bury(handle) }
-        if loss == .drained { return enqueue(handle, first: true) }
-        delay(handle)
+        if crashes >= configuration.crashesAllowed {
+            bury(handle)
+        } else if loss == .drained {
+            enqueue(handle, first: true)
+        } else {
+            delay(handle)
+        }
+        serveHeld()
     }
 
     private mutating func delay(_ handle: JobHandle) {

@@ -65,10 +65,10 @@ extension BrokerCore {
     private func roles() -> [BrokerSnapshot.Role] {
         WorkerRole.allCases.map { role in
             let able = workers.filter { $0.ready && $0.roles.contains(role) }
-            let lanes = lanes.filter { $0.key.role == role }
+            let own = lanes.indices.filter { lanes[$0].key.role == role }
             return BrokerSnapshot.Role(
                 role: role, workers: able.count, slots: able.reduce(0) { $0 + $1.slots },
-                leased: able.reduce(0) { $0 + $1.leases.count }, queued: lanes.reduce(0) { $0 + $1.waiting })
+                leased: able.reduce(0) { $0 + $1.leases.count }, queued: own.reduce(0) { $0 + waiting(in: $1) })
         }
     }
 }
@@ -91,6 +91,8 @@ package struct BrokerCounters: Hashable, Sendable {
     package var stepsRedone = 0
     package var finished = 0
     package var staleResults = 0
+    /// Results that found no room, and were made again.
+    package var resultsRefused = 0
     package var acknowledged = 0
     package var cancelled = 0
     package var expired = 0

@@ -17,7 +17,7 @@ extension BrokerCore {
                     job.crashes = 0
                 }
             } else {
-                clients[client].tombstones[key.job] = nil
+                forget(key.job, of: client)
                 _ = insert(envelope, sealed: sealed, client: client)
             }
         case .attempted(let key, let attempt):
@@ -37,7 +37,7 @@ extension BrokerCore {
         case .ended(let key, let code):
             if let handle = handle(of: key) { close(handle, .ended(code)) }
         case .forgotten(let key):
-            if let client = clientPlaces[key.client] { clients[client].tombstones[key.job] = nil }
+            if let client = clientPlaces[key.client] { forget(key.job, of: client) }
         }
     }
 
@@ -50,6 +50,7 @@ extension BrokerCore {
         clients[job.client].jobs[job.key.job] = nil
         clients[job.client].usage.remove(bytes: job.bytes)
         usage.remove(bytes: job.bytes)
+        if case .inMailbox = job.state { weighResults(-job.bytes, of: job.client) }
         leaveMailbox(handle, of: job.client)
         remember(job, jobEnd)
     }

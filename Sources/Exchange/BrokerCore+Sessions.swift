@@ -163,9 +163,10 @@ extension BrokerCore {
     private mutating func renew(_ rights: ClientRights, of index: Int) {
         guard clients[index].rights != rights else { return }
         clients[index].rights = rights
-        for lane in lanes.indices {
-            lanes[lane].queue.renewShare(of: index, priority: rights.priority, weight: rights.weight)
+        for role in WorkerRole.allCases {
+            queues[role]?.renewShare(of: index, priority: rights.priority, weight: rights.weight, at: now.uptime)
         }
+        serveHeld()
     }
 
     private mutating func randomBytes(_ count: Int) -> [UInt8] {

@@ -106,13 +106,21 @@ extension BrokerCore {
             counters.staleResults += 1
             return confirm(result.job, stale: true, to: worker)
         }
-        guard sealed.count <= configuration.limits.bytesPerResult else {
+        switch room(for: header, sealed, of: handle) {
+        case .enough:
+            finish(handle, header: header, sealed: sealed, cost: result.cost)
+            confirm(result.job, stale: false, to: worker)
+            offer(worker)
+        case .notNow:
+            // Larger than what was kept free for it: it is made again when there is room.
+            counters.resultsRefused += 1
             confirm(result.job, stale: true, to: worker)
-            return end(handle, .ended(.tooLarge))
+            lose(handle, .handedBack, words: "there was no room for its result")
+            offer(worker)
+        case .never:
+            confirm(result.job, stale: true, to: worker)
+            end(handle, .ended(.tooLarge))
         }
-        finish(handle, header: header, sealed: sealed, cost: result.cost)
-        confirm(result.job, stale: false, to: worker)
-        offer(worker)
     }
 
     /// The worker hands a job back. That is held against the job only when a pass with it failed (`internal`), which is to a

@@ -30,6 +30,9 @@ package struct BrokerCore: Sendable {
     var workerPlaces: [WorkerID: Int] = [:]
     var lanes: [Lane] = []
     var lanePlaces: [LaneKey: Int] = [:]
+    var queues: [WorkerRole: FairQueue]
+    /// Places of clients of whose jobs none is leased for now: there might be no room for the results. In the order of their coming.
+    var held: [Int] = []
     var jobs = JobTable()
     var usage = Usage()
     var checkpoints = CheckpointUsage()
@@ -55,6 +58,8 @@ package struct BrokerCore: Sendable {
         self.broker = broker
         self.bootEpoch = bootEpoch
         self.random = random
+        queues = Dictionary(
+            uniqueKeysWithValues: WorkerRole.allCases.map { ($0, FairQueue(ageing: configuration.ageing)) })
         for entry in recovered { recover(entry) }
         settleRecovered()
     }

@@ -10,6 +10,10 @@ struct ClientRecord: Sendable {
     /// Jobs that are over and have not expired.
     var tombstones: [JobID: Tombstone] = [:]
     var usage = Usage()
+    /// Bytes of its largest result of late: what the next may bring.
+    var resultSizes: [WorkerRole: Int] = [:]
+    /// Roles of whose jobs none is leased until it has taken results away.
+    var held: Set<WorkerRole> = []
     var mailbox = Mailbox()
     /// Uptime by which the previews that were passed on have paid for their bytes.
     var previewsPaid = Int64.min / 2

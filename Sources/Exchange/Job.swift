@@ -35,8 +35,10 @@ struct Job: Sendable {
     var sealed: [UInt8]
     /// Unix time in milliseconds.
     let expires: Int64
-    /// Charged until it was measured, in microseconds of worker time.
+    /// Its ceiling, or what the broker assumes, in microseconds of worker time.
     let cost: UInt64
+    /// It is charged no more than this before it was measured.
+    let highestCost: UInt64
 
     var state: State = .queued
     /// The newest, of whichever attempt; kept in memory only.
@@ -72,7 +74,10 @@ struct Lease: Sendable {
     var timer: Int64
     /// The worker runs nothing else meanwhile.
     let alone: Bool
+    /// Until it is measured, in microseconds of worker time.
     let charged: UInt64
+    /// Bytes that are kept free for its result.
+    let expected: Int
 }
 
 /// A result that waits for its client.
@@ -94,6 +99,12 @@ struct Tombstone: Sendable {
     /// Unix time in milliseconds.
     let expires: Int64
     let attempts: UInt32
+
+    /// What it weighs.
+    var bytes: Int { envelope.count + Self.overhead }
+
+    static let largest = Envelope.maximumLength + overhead
+    private static let overhead = 256
 }
 
 /// How a job came to its end.

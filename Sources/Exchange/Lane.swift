@@ -8,10 +8,10 @@ struct LaneKey: Hashable, Sendable {
     let poolKey: PoolKeyID
 }
 
-/// Where jobs meet workers. All of a lane's jobs can be done by all of its workers, so neither side is ever searched.
+/// Where jobs meet workers. All of a lane's jobs can be done by all of its workers, so neither side is ever searched. Those that
+/// nobody suspects wait in the `FairQueue` of the role.
 struct Lane: Sendable {
     let key: LaneKey
-    var queue = FairQueue()
     /// Jobs that shared a worker that crashed: each runs alone.
     var suspects = HandleQueue()
     /// Places of the workers in session that hold the key.
@@ -21,8 +21,6 @@ struct Lane: Sendable {
     var inFree: Set<Int> = []
     /// Gets no jobs until it is idle and can take a suspect.
     var reserved: Int?
-
-    var waiting: Int { queue.count + suspects.count }
 
     mutating func offer(_ worker: Int) {
         if inFree.insert(worker).inserted { free.append(worker) }

@@ -5,9 +5,12 @@ package struct Limits: Hashable, Sendable {
     /// Jobs that are neither acknowledged nor over.
     package var jobsPerClient = 1_000
     package var jobs = 100_000
-    /// Bytes of envelopes, sealed payloads, checkpoints and results.
+    /// Bytes of envelopes, sealed payloads, checkpoints and results, when another job is taken.
     package var bytesPerClient = 64 << 20
     package var bytes = 256 << 20
+    /// Bytes of results that wait for their clients, besides: jobs are not leased while there is no room for what they will bring.
+    package var resultBytesPerClient = 64 << 20
+    package var resultBytes = 256 << 20
     /// Of one sealed payload.
     package var bytesPerJob = 8 << 20
     /// Of one result or checkpoint: several tensors for each image of the job.
@@ -16,6 +19,8 @@ package struct Limits: Hashable, Sendable {
     package var checkpointBytes = 64 << 20
     /// Jobs that are over and are remembered until they expire.
     package var tombstonesPerClient = 20_000
+    /// Bytes of what is remembered of them, of all clients.
+    package var tombstoneBytes = 256 << 20
     /// An envelope may expire at most so far in the future, in milliseconds.
     package var longestLife: Int64 = 8 * 24 * 3_600_000
     /// A result is kept no longer than this, in milliseconds.
@@ -31,17 +36,30 @@ package struct Limits: Hashable, Sendable {
     func of(_ rights: ClientRights) -> Limits {
         var limits = self
         if rights.jobs > 0 { limits.jobsPerClient = rights.jobs }
-        if rights.bytes > 0 { limits.bytesPerClient = rights.bytes }
+        if rights.bytes > 0 {
+            limits.bytesPerClient = rights.bytes
+            limits.resultBytesPerClient = rights.bytes
+        }
         return limits
     }
+
+    /// What jobs, results and memories of jobs can take at most, whatever clients do.
+    package var memory: Int { bytes + resultBytes + tombstoneBytes }
 }
 
 /// What is kept now, of one client or in all.
 struct Usage: Hashable, Sendable {
     var jobs = 0
     var bytes = 0
+    /// Part of `bytes`: of those that are done.
+    var results = 0
+    /// Kept free for the results of jobs that are leased.
+    var expected = 0
+    /// Not part of `bytes`.
+    var tombstones = 0
 
-    /// Why another job of this size cannot be taken; nil: it can.
+    /// Why another job of this size cannot be taken; nil: it can. Of what is free in all a client takes half at most, so those that
+    /// come with many jobs leave room for those with few.
     static func refusal(of bytes: Int, client: Usage, all: Usage, limits: Limits) -> (code: WireCode, message: String)?
     {
         if client.jobs >= limits.jobsPerClient {
@@ -53,7 +71,8 @@ struct Usage: Hashable, Sendable {
                 "your jobs and results would exceed \(limits.bytesPerClient) bytes; acknowledge results or wait"
             )
         }
-        if all.jobs >= limits.jobs || all.bytes + bytes > limits.bytes {
+        // What is free is nobody's alone: see `BrokerCore.mayLease`.
+        if client.jobs >= limits.jobs - all.jobs || client.bytes + bytes > limits.bytes - all.bytes {
             return (.brokerFull, "the broker is full; try again later")
         }
         return nil

@@ -16,6 +16,7 @@ struct RankedHeap: Sendable {
     var first: (id: Int, rank: Double)? { heap.first.map { ($0.id, $0.rank) } }
 
     func contains(_ id: Int) -> Bool { position[id] != nil }
+    func rank(of id: Int) -> Double? { position[id].map { heap[$0].rank } }
 
     /// Puts `id` in or gives it another rank; either way it stands behind those of the same rank.
     mutating func set(_ id: Int, rank: Double) {

@@ -16,6 +16,7 @@ package final class Monitor {
     }
 
     package let socket: Socket
+    private let watched: Socket
     private static let number = Atomic<UInt64>(0)
 
     package init(_ context: Context, watching watched: Socket) throws(ZeroMQError) {
@@ -31,7 +32,14 @@ package final class Monitor {
         var settings = SocketSettings()
         settings.immediate = false
         socket = try Socket(context, .pair, settings)
+        self.watched = watched
         try socket.connect(endpoint)
+    }
+
+    /// Stops watching before its own end of the pair is closed. Else libzmq's I/O thread would wait for ever to tell nobody of the
+    /// next event, the watched socket's end included, and every socket of the context with it.
+    deinit {
+        zmq_socket_monitor(watched.handle, nil, 0)
     }
 
     /// - Returns: nil when nothing happened.

@@ -112,13 +112,14 @@ struct BrokerBench {
     }
 
     mutating func ready(
-        _ peer: inout Peer, slots: UInt32 = 4, roles: Set<WorkerRole> = [.denoise, .train], held: [WireJobRef] = []
+        _ peer: inout Peer, slots: UInt32 = 4, roles: Set<WorkerRole> = [.denoise, .train], held: [WireJobRef] = [],
+        keys: [PoolKeyID] = [Fixture.denoiseKey, Fixture.trainKey]
     ) {
         var ready = WireReady()
         ready.role = roles.map(\.rawValue).sorted()
         ready.slots = slots
         ready.runID = Data(Fixture.run.bytes)
-        ready.poolKeyID = [Fixture.denoiseKey, Fixture.trainKey].map { Data($0.bytes) }
+        ready.poolKeyID = keys.map { Data($0.bytes) }
         ready.held = held
         say(.ready(ready), as: &peer)
     }
@@ -146,6 +147,12 @@ struct BrokerBench {
         say(.resultAck(ack), as: &peer)
     }
 
+    mutating func fetch(_ job: JobID, as peer: inout Peer) {
+        var fetch = WireFetch()
+        fetch.jobID = [Data(job.bytes)]
+        say(.fetch(fetch), as: &peer)
+    }
+
     mutating func cancel(_ job: JobID, as peer: inout Peer) {
         var cancel = WireCancel()
         cancel.jobID = Data(job.bytes)
@@ -162,14 +169,15 @@ struct BrokerBench {
 
     // MARK: a worker's words
 
-    mutating func finish(_ job: WireJobRef, cost: UInt64 = 1000, as peer: inout Peer) {
+    /// - Parameter bytes: of the result; nil: few.
+    mutating func finish(_ job: WireJobRef, cost: UInt64 = 1000, bytes: Int? = nil, as peer: inout Peer) {
         guard case .worker(let id, _) = peer.principal, let fence = try? Fence(job.fence) else { return }
         var result = WireWorkerResult()
         result.job = job
         result.cost = cost
         let key = JobKey(client: ClientID(job.clientID)!, job: JobID(job.jobID)!)
         let (header, sealed) = Fixture.result(of: key, fence, worker: id)
-        say(.workerResult(result), [header, sealed], as: &peer)
+        say(.workerResult(result), [header, bytes.map { [UInt8](repeating: 0, count: $0) } ?? sealed], as: &peer)
     }
 
     mutating func beat(_ iterations: UInt64, as peer: inout Peer) {
@@ -207,6 +215,14 @@ struct BrokerBench {
     }
 
     // MARK: what was said
+
+    /// Under which it is leased now.
+    func lease(of key: JobKey) -> WireJobRef? {
+        guard let place = core.clientPlaces[key.client], let handle = core.clients[place].jobs[key.job],
+            case .leased(let lease) = core.jobs[handle]?.state
+        else { return nil }
+        return core.ref(key, lease.fence)
+    }
 
     var deadLetters: [JobKey] { core.jobReports(in: .deadLetter).map(\.key) }
 

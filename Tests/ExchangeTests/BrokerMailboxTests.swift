@@ -143,9 +143,7 @@ import Wire
     @Test func fetchTellsAboutWhatIsNotThere() {
         var bench = BrokerBench()
         var client = bench.client(1)
-        var fetch = WireFetch()
-        fetch.jobID = [Data(identifier(9, as: JobID.self).bytes)]
-        bench.say(.fetch(fetch), as: &client)
+        bench.fetch(identifier(9), as: &client)
         #expect(bench.ended == [.unknownJob])
     }
 }

@@ -8,11 +8,14 @@ enum Invariants {
         var violations: [String] = []
         func require(_ holds: Bool, _ what: @autoclosure () -> String) { if !holds { violations.append(what()) } }
 
+        let limits = broker.configuration.limits
+        var all = Usage()
         var bytes = 0
         var jobs = 0
         var waiting = [Int](repeating: 0, count: broker.lanes.count)
         var leases = [Int](repeating: 0, count: broker.workers.count)
         for (place, client) in broker.clients.enumerated() {
+            var own = Usage()
             for (id, handle) in client.jobs {
                 guard let job = broker.jobs[handle] else {
                     violations.append("a client names a job that is not in the table")
@@ -26,11 +29,34 @@ enum Invariants {
                 case .queued: waiting[job.lane] += 1
                 case .leased(let lease):
                     leases[lease.worker] += 1
+                    own.expected += lease.expected
                     require(broker.workers[lease.worker].leases.contains(handle), "a lease its worker does not have")
-                case .delayed, .inMailbox, .deadLetter: break
+                case .inMailbox: own.results += job.bytes
+                case .delayed, .deadLetter: break
                 }
             }
+            own.tombstones = client.tombstones.values.reduce(0) { $0 + $1.bytes }
+            require(
+                own.results == client.usage.results && own.expected == client.usage.expected,
+                "results of a client are not counted right")
+            all.results += own.results
+            all.expected += own.expected
+            all.tombstones += own.tombstones
+            let quota = limits.of(client.rights)
+            require(
+                client.usage.bytes - own.results <= quota.bytesPerClient && own.results <= quota.resultBytesPerClient,
+                "a client has more bytes than it may")
+            for role in client.held {
+                require(!broker.mayLease(of: place, role), "a client is held back though there is room")
+            }
         }
+        require(
+            all.results == broker.usage.results && all.expected == broker.usage.expected
+                && all.tombstones == broker.usage.tombstones, "results or tombstones are not counted right")
+        require(
+            broker.usage.bytes - all.results <= limits.bytes && all.results <= limits.resultBytes
+                && broker.usage.bytes + all.tombstones <= limits.memory + Tombstone.largest,
+            "more bytes than there may be")
         for place in broker.clients.indices where broker.clients[place].session != nil {
             var copy = broker
             require(copy.nextDelivery(to: place) == nil, "a result waits though its client's window has room")
@@ -45,7 +71,9 @@ enum Invariants {
         require(jobs == broker.jobs.count && jobs == broker.usage.jobs, "jobs are in the table that no client names")
         require(bytes == broker.usage.bytes, "bytes: \(bytes) counted, \(broker.usage.bytes) kept")
         for (place, lane) in broker.lanes.enumerated() where broker.recovered.isEmpty {
-            require(waiting[place] == lane.waiting, "lane: \(waiting[place]) wait, \(lane.waiting) in the queue")
+            require(
+                waiting[place] == broker.waiting(in: place),
+                "lane \(lane.key): \(waiting[place]) wait, \(broker.waiting(in: place)) in the queue")
         }
         for (place, worker) in broker.workers.enumerated() {
             require(leases[place] == worker.leases.count, "a worker has leases that no job names")

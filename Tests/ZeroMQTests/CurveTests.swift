@@ -58,6 +58,31 @@ import Testing
         #expect(!events.contains(.connected))
     }
 
+    /// Else the I/O thread would wait for ever to tell it of the lost connection, and nothing of the context would move.
+    @Test func aMonitorThatIsGoneHoldsNobodyUp() throws {
+        let keys = try Keys()
+        let context = try Context()
+        var monitor: Monitor?
+        let client: Socket
+        do {
+            let server = try Server()
+            server.known = [keys.key]
+            client = try server.client(keys, in: context)
+            monitor = try Monitor(context, watching: client)
+            #expect(try client.send([[1]]) == .sent)
+            #expect(try server.nextMessage() != nil && monitor?.next() == .connected)
+            monitor = nil
+        }
+        // That server is gone, and the connection lost.
+        let other = try Server()
+        other.known = [keys.key]
+        let next = try other.client(keys, in: context)
+        for _ in 0..<20 {
+            #expect(try next.send([[2]]) == .sent)
+            #expect(try other.nextMessage()?.parts == [[2]])
+        }
+    }
+
     @Test func peersWithoutCurveAreNotHeard() throws {
         let server = try Server()
         let client = try server.client(Keys()) { $0.security = .none }
