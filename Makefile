@@ -6,12 +6,13 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline bench-denoise picture test build setup format lint clean
+.PHONY: help demo demo-baseline loadtest bench-denoise picture test build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
 	@echo "make demo-baseline   compare the demo with each client alone, at equal CPU time"
 	@echo "make picture  the README's picture anew, from the last demo"
+	@echo "make loadtest  a broker, stub workers and a thousand synthetic clients on this machine; LOADTEST=options of collafuse loadtest"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make test    build and run all tests"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
@@ -25,6 +26,11 @@ demo: build
 demo-baseline: build
 	test -f out/demo/summary.json || .build/release/collafuse up topology/quickstart.yaml
 	.build/release/collafuse baseline --folder out/demo
+
+LOADTEST ?= --clients 1000 --stage 10s@100..500 --stage 20s@500
+
+loadtest: build
+	.build/release/collafuse loadtest --local $(LOADTEST) --json out/loadtest/report.json --html out/loadtest/report.html
 
 picture: out/demo/picture.svg
 	cp $< docs/images/demo.svg

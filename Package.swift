@@ -15,6 +15,8 @@ let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "
 let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
+let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
+let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
@@ -70,10 +72,16 @@ let floor3: [Target] = [
 let floor4: [Target] = [
     room("Broker", ["Exchange", "Fabric", "Sodium", "Trust", "Wire", "ZeroMQ", "Observability", logging, lifecycle]),
     room(
+        "Workbench",
+        [
+            "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Safetensors", "Sodium", "ZeroMQ", logging,
+            lifecycle,
+        ]),
+    room(
         "Worker",
         [
-            "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
-            "Disk", "ZeroMQ", "Observability", logging, lifecycle,
+            "Workbench", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
+            "Disk", "Observability", logging, lifecycle,
         ]),
     room(
         "CollaFuseClient",
@@ -82,6 +90,12 @@ let floor4: [Target] = [
             "Images", "Disk", "ZeroMQ", logging,
         ],
         path: "Sources/Client"),
+    room(
+        "LoadTest",
+        [
+            "Workbench", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Safetensors", "Sodium", "Topology",
+            "Observability", "ZeroMQ", collections, heap, histogram,
+        ]),
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
     room(
         "Evaluation",
@@ -97,8 +111,9 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "CommandOptions", "Launch", "Exchange", "Topology", "Trust", "Observability", "Wire", "Chain",
-            arguments, logging, lifecycle, signals,
+            "Broker", "Workbench", "LoadTest", "CommandOptions", "Launch", "Exchange", "Topology", "Trust",
+            "Observability", "Wire",
+            "Chain", arguments, logging, lifecycle, signals,
         ],
         exclude: ["README.md"], swiftSettings: strict),
     .executableTarget(
@@ -132,22 +147,30 @@ let testTargets: [Target] = [
     tests(
         "Broker", ["Broker", "Chain", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
     tests(
+        "LoadTest",
+        [
+            "LoadTest", "Workbench", "Broker", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Topology",
+            logging,
+            lifecycle,
+        ]),
+    tests(
         "Worker",
         [
-            "Worker", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
-            "Observability", protobuf, logging,
+            "Worker", "Workbench", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors",
+            "Sodium", "Observability", protobuf, logging,
         ]),
     tests(
         "Client",
         [
-            "CollaFuseClient", "Broker", "Worker", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain",
+            "CollaFuseClient", "Broker", "Worker", "Workbench", "Exchange", "Fabric", "Sealing", "Trust", "Wire",
+            "Chain",
             "Diffusion",
             "Torch", "Safetensors", "Sodium", "Images", "Observability", logging,
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
     tests("Bench", ["Bench"]),
-    tests("Command", ["Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Wire"]),
+    tests("Command", ["Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Workbench", "Wire"]),
 ]
 
 let package = Package(
@@ -163,6 +186,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],

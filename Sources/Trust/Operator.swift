@@ -127,15 +127,10 @@ package struct Operator: Sendable {
         let validity = Validity(notBefore: now, notAfter: now + grant.lifetime)
         switch (request.kind, request.signingKey, request.wrappingKey) {
         case (.client, let signingKey?, _):
-            let roster = try deployment(now).roster
             let client = RosterClient(
                 name: request.name, curveKey: request.curveKey, signingKey: signingKey, rights: grant.rights,
                 priority: grant.priority, weight: grant.weight, jobQuota: grant.jobQuota, byteQuota: grant.byteQuota)
-            try write(
-                Roster(
-                    epoch: roster.epoch + 1, issued: now,
-                    clients: roster.clients.filter { $0.name != request.name } + [client],
-                    revokedWorkers: roster.revokedWorkers))
+            try enrol([client], now: now)
         case (.worker, let signingKey?, let wrappingKey?):
             let certificate = WorkerCertificate(
                 name: request.name, roles: grant.roles, curveKey: request.curveKey, signingKey: signingKey,
@@ -147,6 +142,17 @@ package struct Operator: Sendable {
         default:
             throw TrustError(.malformed, "the request of \(request.kind.rawValue) \(request.name) lacks a key")
         }
+    }
+
+    /// Puts many clients into the roster at once. The same names again replace them.
+    package func enrol(_ clients: [RosterClient], now: UnixTime) throws(TrustError) {
+        let roster = try deployment(now).roster
+        let names = Set(clients.map(\.name))
+        try write(
+            Roster(
+                epoch: roster.epoch + 1, issued: now,
+                clients: roster.clients.filter { !names.contains($0.name) } + clients,
+                revokedWorkers: roster.revokedWorkers))
     }
 
     // MARK: runs and pool keys

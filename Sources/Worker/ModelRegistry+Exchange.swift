@@ -2,6 +2,7 @@ package import Chain
 internal import Diffusion
 package import Foundation
 package import Torch
+internal import Workbench
 
 // How models from elsewhere get into a registry, and out of it.
 

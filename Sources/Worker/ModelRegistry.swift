@@ -3,6 +3,7 @@ package import Diffusion
 package import Foundation
 package import Torch
 package import Wire
+package import Workbench
 
 /// The backbones of a run, numbered: a folder that the trainer writes and denoising workers read.
 ///

@@ -22,6 +22,8 @@ struct Work: AsyncParsableCommand {
 
             The trainer writes numbered backbones into the registry folder; denoising workers take the newest from there. \
             SIGTERM ends a worker cleanly: what it has not finished goes to another.
+
+            With --engine stub:5ms it computes nothing and answers after that time, for load tests: see --engine stub:0s --help.
             """)
 
     @OptionGroup var node: NodeOptions

@@ -7,7 +7,10 @@ protocol Forward: ParsableCommand {
 }
 
 extension Forward {
-    func run() throws {
+    func run() throws { try forward() }
+
+    /// Returns only by throwing.
+    func forward() throws {
         let compute = try ComputeBinary.url()
         let words = [compute.path, Self.configuration.commandName ?? ""] + arguments
         var pointers = words.map { strdup($0) } + [nil]
@@ -36,9 +39,17 @@ private func configuration(_ name: String, _ abstract: String) -> CommandConfigu
     CommandConfiguration(commandName: name, abstract: abstract, helpNames: [])
 }
 
-struct WorkerForward: Forward {
+/// A worker that computes nothing runs here: it links no libtorch.
+struct WorkerForward: AsyncParsableCommand, Forward {
     static let configuration = collafuse.configuration("worker", "Denoise for clients, or train the backbone.")
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+
+    func run() async throws {
+        guard StubName.isAsked(in: arguments) else { return try forward() }
+        let stub: StubWork
+        do { stub = try StubWork.parse(arguments) } catch { StubWork.exit(withError: error) }
+        try await stub.run()
+    }
 }
 
 struct ClientForward: Forward {

@@ -10,6 +10,7 @@ import Testing
 import Torch
 import Trust
 import Wire
+import Workbench
 import Worker
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -5,6 +5,7 @@ import Testing
 import Topology
 import Trust
 import Wire
+import Workbench
 import Worker
 
 /// Keys of a tiny deployment in a temporary folder, and its nodes as real processes, each started by hand.

@@ -9,6 +9,7 @@ import Torch
 import Trust
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 /// The whole denoise loop with real keys and a tiny random U-Net; only the sockets are missing.

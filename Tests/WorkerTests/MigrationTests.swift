@@ -11,6 +11,7 @@ import Torch
 import Trust
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 /// Jobs that one worker begins and another ends, with real keys and a tiny random U-Net.

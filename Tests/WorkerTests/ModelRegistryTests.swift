@@ -9,6 +9,7 @@ import Testing
 import Torch
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 struct ModelRegistryTests {

@@ -12,6 +12,7 @@ import Torch
 import Trust
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 /// What passes are made of and what becomes of them: how wide, for whom, and when they fail.

@@ -6,6 +6,7 @@ import Sodium
 import Testing
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 struct PublicationTests {

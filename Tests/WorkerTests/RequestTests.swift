@@ -5,6 +5,7 @@ import SwiftProtobuf
 import Testing
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 /// What clients may get wrong, and what they are told.

@@ -10,6 +10,7 @@ import Wire
 
 @testable import Exchange
 @testable import Sealing
+@testable import Workbench
 @testable import Worker
 
 /// An operator, two clients, a worker, pool keys, a run of tiny images, and folders that go with it: all that a worker needs but

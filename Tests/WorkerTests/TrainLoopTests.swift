@@ -9,6 +9,7 @@ import Torch
 import Trust
 import Wire
 
+@testable import Workbench
 @testable import Worker
 
 /// The whole train loop with real keys on sixteen tiny images; only the sockets are missing.

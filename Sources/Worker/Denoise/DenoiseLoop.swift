@@ -6,6 +6,7 @@ package import Logging
 internal import Sealing
 package import Torch
 internal import Wire
+package import Workbench
 
 /// The denoising worker's engine.
 ///

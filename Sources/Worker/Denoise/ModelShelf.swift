@@ -4,6 +4,7 @@ internal import Foundation
 internal import Logging
 internal import Torch
 internal import Wire
+internal import Workbench
 
 /// The backbone versions that a denoising worker has in memory: the newest, and one more that samples under way were begun with.
 ///

@@ -5,6 +5,7 @@ internal import Safetensors
 internal import Sealing
 internal import Torch
 internal import Wire
+internal import Workbench
 
 extension RunningBatch {
     mutating func finish(_ ticket: StepScheduler.Ticket) {

@@ -5,6 +5,7 @@ internal import Logging
 internal import Safetensors
 internal import Sealing
 internal import Wire
+internal import Workbench
 
 extension RunningBatch {
     /// How a job that came in begins.

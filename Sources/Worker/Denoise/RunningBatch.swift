@@ -8,6 +8,7 @@ internal import Sealing
 internal import Torch
 internal import Trust
 internal import Wire
+internal import Workbench
 
 /// The jobs that a denoising worker has under way, and the samples they are made of.
 ///

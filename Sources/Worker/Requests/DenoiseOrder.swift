@@ -3,6 +3,7 @@ package import Diffusion
 internal import Safetensors
 internal import Torch
 package import Wire
+package import Workbench
 
 /// A denoise job's payload, read and checked against the run: samples that the step scheduler may take in.
 package struct DenoiseOrder: Sendable {

@@ -6,6 +6,7 @@ internal import Logging
 internal import Sodium
 internal import Trust
 internal import Wire
+internal import Workbench
 
 /// Everything that may be trained on: the index beside the values, in memory, over the store on disk.
 struct PublicationShelf {
@@ -120,11 +121,6 @@ struct PublicationShelf {
 }
 
 extension PublishOrder.Publication {
-    /// What the receipt names: BLAKE2b-256 of id ‖ values, little-endian.
-    var receipt: Digest {
-        values.withUnsafeBytes { Digest(of: id.bytes + $0) }
-    }
-
     /// What makes two deliveries the same publication: the values, the cut and the label.
     func identity(at cut: Cut) -> Digest {
         var bytes = receipt.bytes

@@ -3,6 +3,7 @@ package import Foundation
 package import Sodium
 internal import Trust
 package import Wire
+package import Workbench
 
 /// What clients have published, on disk: one file for each publish request, encrypted, written whole or not at all.
 ///

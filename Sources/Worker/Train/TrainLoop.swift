@@ -8,6 +8,7 @@ internal import Sealing
 package import Sodium
 internal import Torch
 internal import Wire
+package import Workbench
 
 /// The trainer's engine: takes publications in, and trains the backbone on them without pause.
 ///

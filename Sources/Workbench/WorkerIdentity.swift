@@ -1,6 +1,6 @@
 package import Chain
 package import Fabric
-internal import Foundation
+package import Foundation
 internal import Sealing
 package import Sodium
 package import Trust
@@ -19,26 +19,37 @@ package struct WorkerIdentity: Sendable {
     /// Encrypts what this worker keeps on disk; from its own secret, so that it outlives the pool's.
     package let storageKey: SecretBytes
 
+    /// What it does of that which its certificate allows.
+    package let roles: Set<PoolRole>
+
+    /// - Parameters:
+    ///   - kit: its folder; `deployment`: the deployment folder.
+    ///   - brokers: endpoints of the brokers' worker side.
+    ///   - run: the first digits of the run's id; nil: the deployment's only run.
+    ///   - roles: nil: all that its certificate allows.
     /// - Throws: `TrustError` and `WorkerError`, naming the file and what to do.
-    package init(_ settings: WorkerSettings, now: UnixTime) throws {
-        let kit = try NodeKit(opening: settings.kit)
+    package init(
+        kit folder: URL, deployment deploymentFolder: URL, brokers endpoints: [String], run prefix: String? = nil,
+        roles wanted: Set<PoolRole>? = nil, now: UnixTime
+    ) throws {
+        let kit = try NodeKit(opening: folder)
         guard kit.kind == .worker, let signing = kit.signing, let wrapping = kit.wrapping else {
-            throw WorkerError(
-                .badSettings, "\(settings.kit.path) is the kit of a \(kit.kind.rawValue), not of a worker")
+            throw WorkerError(.badSettings, "\(folder.path) is the kit of a \(kit.kind.rawValue), not of a worker")
         }
-        let deployment = try Deployment(opening: settings.deployment, pinned: kit.pinnedRoot(), now: now)
-        let role: PoolRole = settings.role == .train ? .train : .denoise
-        _ = try deployment.worker(WorkerID(of: signing.publicKey), for: role, at: now)
+        let deployment = try Deployment(opening: deploymentFolder, pinned: kit.pinnedRoot(), now: now)
+        let id = WorkerID(of: signing.publicKey)
+        roles = wanted ?? deployment.workers[id]?.roles ?? Set(PoolRole.allCases)
+        for role in roles { _ = try deployment.worker(id, for: role, at: now) }
         guard let bundle = deployment.poolKeys else {
             throw WorkerError(.badSettings, "the deployment has no pool keys: the operator runs `collafuse keys pool`")
         }
-        secrets = try Deployment.poolSecrets(in: settings.deployment, for: kit, bundle: bundle, now: now)
-        let certified = try deployment.run(settings.run)
+        secrets = try Deployment.poolSecrets(in: deploymentFolder, for: kit, bundle: bundle, now: now)
+        let certified = try deployment.run(prefix)
         run = certified.descriptor
         runID = certified.id
         name = kit.name.description
         curve = CurveIdentity(kit.curve)
-        brokers = try BrokerAddress.list(settings.brokers, of: deployment, at: now)
+        brokers = try BrokerAddress.list(endpoints, of: deployment, at: now)
         desk = JobDesk(
             opener: JobOpener(roster: deployment.roster, secrets: secrets), sealer: ResultSealer(signing: signing),
             checkpoints: CheckpointSealer(signing: signing, secrets: secrets, deployment: deployment),

@@ -1,5 +1,6 @@
 package import Chain
 internal import Safetensors
+internal import Trust
 package import Wire
 
 /// A publish job's payload, read and checked against the run: what the trainer may store.
@@ -53,10 +54,10 @@ package struct PublishOrder: Sendable {
     }
 
     /// No image in [−1, 1] with standard normal noise has such a value; one that has would spoil every batch it is in.
-    static let largestValue: Float = 10
+    package static let largestValue: Float = 10
 
     /// The named tensor [count, C, H, W] of the run's shape, every value finite.
-    static func images(
+    package static func images(
         _ payload: WirePayload, _ name: String, count: Int, run: RunDescriptor,
         largest: Float = .greatestFiniteMagnitude
     ) throws(RequestError) -> [Float] {
@@ -81,9 +82,16 @@ package struct PublishOrder: Sendable {
     }
 }
 
+extension PublishOrder.Publication {
+    /// What the receipt names: BLAKE2b-256 of id ‖ values, little-endian.
+    package var receipt: Digest {
+        values.withUnsafeBytes { Digest(of: id.bytes + $0) }
+    }
+}
+
 extension RequestError {
     /// A label that the run does not have.
-    init(label: UInt32, _ run: RunDescriptor) {
+    package init(label: UInt32, _ run: RunDescriptor) {
         let known =
             run.labels.isEmpty
             ? "no labels: send 0" : "the labels 0…\(run.nullLabel - 1), and \(run.nullLabel) for none"

@@ -1,0 +1,90 @@
+internal import Exchange
+internal import Fabric
+internal import Foundation
+package import Logging
+internal import ServiceLifecycle
+internal import Sodium
+internal import Trust
+package import Wire
+internal import ZeroMQ
+
+/// A worker at work: a link to the broker on one thread, an engine on another, orders and answers between them.
+package struct EngineService: Service {
+    private let identity: WorkerIdentity
+    private let engine: any Engine
+    private let offer: WorkerCore.Offer
+    private let logger: Logger
+
+    /// - Parameters:
+    ///   - slots: jobs that may be leased to it at a time.
+    ///   - model: the backbone that it has now; nil: none.
+    package init(
+        _ identity: WorkerIdentity, engine: any Engine, slots: UInt32, model: WireModelVersion? = nil, logger: Logger
+    ) {
+        self.identity = identity
+        self.engine = engine
+        offer = WorkerCore.Offer(
+            roles: Set(identity.roles.map { $0 == .train ? .train : .denoise }), slots: slots, run: identity.runID,
+            poolKeys: identity.secrets.keyIDs, model: model)
+        self.logger = logger
+    }
+
+    package func run() async throws {
+        let orders = engine.orders
+        let link = try DealerLink(
+            context: Context(), brokers: identity.brokers, identity: identity.curve,
+            machine: WorkerCore(offer: offer, random: SecureRandom()), name: "link", logger: logger,
+            deliver: { [logger] event in
+                switch event {
+                case .job(let assignment): orders.put(.job(assignment))
+                case .cancel(let key, let fence, _): orders.put(.cancel(key, fence))
+                case .resultStored(let key, _, stale: true):
+                    logger.notice("a result came too late", metadata: ["job": "\(key)"])
+                case .versionsNeeded(let versions): orders.put(.keep(versions))
+                case .lost(let loss):
+                    logger.notice("no session with the broker; trying again", metadata: ["reason": "\(loss.reason)"])
+                case .resultStored, .welcomed: break
+                case .brokerDraining: logger.notice("the broker is going down")
+                }
+            })
+        let roles = offer.roles.map(\.rawValue).sorted().joined(separator: " and ")
+        logger.info("worker started", metadata: ["worker": "\(identity.name)", "role": "\(roles)"])
+        let engineEnd = EngineThread.start(engine) { link.send($0) }
+        try await withGracefulShutdownHandler {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await link.run() }
+                group.addTask { try await engineEnd.value }
+                // Whichever ends first ends the other.
+                defer {
+                    link.close()
+                    orders.put(.stop)
+                }
+                try await group.next()
+                // What the engine said last is heard before the link goes.
+                link.send(.close)
+                orders.put(.stop)
+                try await group.waitForAll()
+            }
+        } onGracefulShutdown: {
+            link.send(.drain)
+            orders.put(.stop)
+        }
+        logger.info("worker stopped", metadata: ["worker": "\(identity.name)"])
+    }
+}
+
+/// Runs an engine on a thread of its own: a forward pass on the cooperative pool would starve every `await`.
+private enum EngineThread {
+    static func start(
+        _ engine: any Engine, send: @escaping @Sendable (WorkerCore.Command) -> Void
+    ) -> Task<Void, any Error> {
+        Task {
+            try await withCheckedThrowingContinuation { (end: CheckedContinuation<Void, any Error>) in
+                let thread = Thread { end.resume(with: Result { try engine.run(send: send) }) }
+                thread.name = "engine"
+                thread.stackSize = 16 << 20
+                thread.start()
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+import Broker
+import Chain
+import Exchange
+import Fabric
+import Foundation
+import LoadTest
+import Logging
+import Sealing
+import ServiceLifecycle
+import Testing
+import Topology
+import Trust
+import Wire
+import Workbench
+
+/// Keys, a broker and stub workers in this process, over real sockets.
+final class LoadScene {
+    let folder: URL
+    let keys: LoadKeys
+    let broker: String
+    private let tasks: [Task<Void, any Error>]
+
+    static var now: UnixTime { Moment.now().wall }
+    private static let quiet = Logger(label: "load") { _ in SwiftLogNoOpLogHandler() }
+
+    /// - Parameter engine: of each worker; a stub of two milliseconds where it is not said.
+    init(
+        clients: Int, workers: Int = 2, core: BrokerConfiguration = BrokerConfiguration(),
+        engine: (WorkerIdentity) -> any Engine = LoadScene.stub
+    ) async throws {
+        folder = FileManager.default.temporaryDirectory.appending(path: "collafuse-load-\(UUID())")
+        try LoadKeys.make(
+            .init(clients: clients, workers: workers, image: .init(channels: 1, height: 4, width: 4)), in: folder,
+            now: Self.now)
+        keys = try LoadKeys(opening: folder, now: Self.now)
+        var settings = BrokerSettings(
+            clients: "tcp://127.0.0.1:*", workers: "tcp://127.0.0.1:*", deployment: folder.appending(path: "public"))
+        settings.core = core
+        let (ports, said) = AsyncStream.makeStream(of: [Side: String].self)
+        let service = BrokerService(
+            settings: settings, kit: try NodeKit(opening: folder.appending(path: "nodes/broker")), logger: Self.quiet
+        ) { said.yield($0) }
+        var tasks = [Task { try await service.run() }]
+        let endpoints = try #require(await ports.first { _ in true })
+        broker = try #require(endpoints[.client])
+        for number in 1...workers {
+            let identity = try WorkerIdentity(
+                kit: folder.appending(path: "nodes/worker-\(number)"), deployment: folder.appending(path: "public"),
+                brokers: [try #require(endpoints[.worker])], now: Self.now)
+            let worker = EngineService(identity, engine: engine(identity), slots: 16, logger: Self.quiet)
+            tasks.append(Task { try await worker.run() })
+        }
+        self.tasks = tasks
+    }
+
+    static func stub(_ identity: WorkerIdentity) -> any Engine {
+        StubEngine(desk: identity.desk, run: identity.run, service: 2_000_000, slots: 8)
+    }
+
+    deinit {
+        for task in tasks { task.cancel() }
+        try? FileManager.default.removeItem(at: folder)
+    }
+
+    func load(_ plan: LoadPlan, threads: Int = 1) async throws -> Report {
+        var settings = LoadRun.Settings()
+        settings.threads = threads
+        return Report(
+            try await LoadRun(plan, keys: keys, brokers: [broker], settings: settings, now: Self.now).run())
+    }
+}
+
+/// Answers everything, and samples with a single value that is off by a little.
+struct LyingEngine: Engine {
+    let orders = WorkQueue<EngineOrder>()
+    let identity: WorkerIdentity
+
+    func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
+        while true {
+            for order in orders.waitAndTakeAll(atMost: 1) {
+                switch order {
+                case .job(let assignment):
+                    guard case .opened(let job) = identity.desk.open(assignment) else { continue }
+                    var answer = StubAnswer.payload(
+                        to: job.payload, run: identity.run, times: .init(waited: 0, served: 0))
+                    answer.tensors[answer.tensors.count - 4] ^= 1
+                    send(identity.desk.answer(answer, to: job, fence: assignment.fence, cost: 1))
+                case .stop: return
+                case .cancel, .keep: break
+                }
+            }
+        }
+    }
+}
