@@ -247,7 +247,8 @@ extension BrokerCore {
         rejected.jobID = Data(id?.bytes ?? [])
         rejected.code = code
         rejected.message = message
-        rejected.retryAfterMs = retryAfter
+        // Up to half as long again, so that all who were refused do not come back at once.
+        rejected.retryAfterMs = retryAfter + UInt64.random(in: 0...retryAfter / 2, using: &random)
         send(.rejected(rejected), to: clients[client].session)
     }
 

@@ -17,6 +17,7 @@ extension BrokerCore {
                 guard case .delayed(let until) = jobs[handle]?.state else { continue }
                 if until <= now.uptime { enqueue(handle, first: true) }
             case .paused(let worker): offer(worker)
+            case .quiet(let lane): dispatch(lane)
             }
         }
     }

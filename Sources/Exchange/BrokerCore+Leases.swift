@@ -15,160 +15,7 @@ enum LeaseLoss {
 }
 
 extension BrokerCore {
-    // MARK: lanes
-
-    mutating func lane(_ key: LaneKey) -> Int {
-        if let place = lanePlaces[key] { return place }
-        lanes.append(Lane(key: key))
-        lanePlaces[key] = lanes.count - 1
-        return lanes.count - 1
-    }
-
-    /// The worker takes jobs of its role, run and keys from now on. A key that no client was given yet is served too.
-    mutating func serve(_ worker: Int, roles: Set<WorkerRole>, run: RunID, keys: [PoolKeyID]) {
-        for role in WorkerRole.allCases where roles.contains(role) {
-            for key in keys where configuration.poolKeys[key].map({ $0.role == role }) ?? true {
-                let lane = lane(LaneKey(role: role, run: run, poolKey: key))
-                lanes[lane].workers.insert(worker)
-                workers[worker].lanes.append(lane)
-            }
-        }
-        offer(worker)
-    }
-
-    /// The worker gets no more jobs.
-    mutating func withdraw(_ worker: Int) {
-        for lane in workers[worker].lanes { lanes[lane].workers.remove(worker) }
-        workers[worker].lanes = []
-        free(worker)
-    }
-
-    mutating func leave(_ lane: Int, _ worker: Int) {
-        lanes[lane].workers.remove(worker)
-        workers[worker].lanes.removeAll { $0 == lane }
-        if workers[worker].reservedFor == lane { free(worker) }
-    }
-
-    private mutating func free(_ worker: Int) {
-        guard let lane = workers[worker].reservedFor else { return }
-        workers[worker].reservedFor = nil
-        lanes[lane].reserved = nil
-    }
-
-    // MARK: who gets what
-
-    /// Puts a job of the table where it waits for a worker, and looks for one.
-    mutating func enqueue(_ handle: JobHandle, first: Bool = false) {
-        guard let job = jobs[handle] else { return }
-        _ = jobs.update(handle) { $0.state = .queued }
-        if job.suspect {
-            lanes[job.lane].suspects.append(handle)
-        } else {
-            let rights = clients[job.client].rights
-            queues[lanes[job.lane].key.role]?.push(
-                handle, lane: job.lane, client: job.client, priority: rights.priority, weight: rights.weight,
-                first: first, at: now.uptime)
-        }
-        dispatch(job.lane)
-    }
-
-    /// Jobs that wait in a lane.
-    func waiting(in lane: Int) -> Int {
-        lanes[lane].suspects.count + (queues[lanes[lane].key.role]?.count(in: lane) ?? 0)
-    }
-
-    /// The worker may have room: its lanes are looked through for suspects, beginning with another each time.
-    mutating func offer(_ worker: Int) {
-        guard workers[worker].room(at: now.uptime) > 0, let first = workers[worker].lanes.first else { return }
-        workers[worker].lanes.removeFirst()
-        workers[worker].lanes.append(first)
-        for lane in workers[worker].lanes {
-            lanes[lane].offer(worker)
-            dispatch(lane)
-        }
-    }
-
-    /// Leases the lane's jobs for as long as there are jobs and room: suspects to idle workers, the others to workers in turn. A
-    /// worker takes whichever job's turn it is among all of its lanes of the role.
-    mutating func dispatch(_ lane: Int) {
-        placeSuspects(lane)
-        let role = lanes[lane].key.role
-        while queues[role]?.count(in: lane) ?? 0 > 0, let worker = lanes[lane].nextFree() {
-            guard lanes[lane].workers.contains(worker), workers[worker].room(at: now.uptime) > 0,
-                workers[worker].reservedFor == nil
-            else { continue }
-            guard let handle = nextJob(of: role, for: worker) else { return lanes[lane].offer(worker) }
-            lease(handle, to: worker, alone: false)
-            if workers[worker].room(at: now.uptime) > 0 { lanes[lane].offer(worker) }
-        }
-    }
-
-    /// Rare, so it may look at all of the lane's workers. While suspects wait and nobody is idle, one worker is kept free.
-    private mutating func placeSuspects(_ lane: Int) {
-        while let handle = nextSuspect(lane) {
-            let able = lanes[lane].workers.filter { workers[$0].room(at: now.uptime) > 0 }
-            let isFree = { [workers] (worker: Int) in workers[worker].reservedFor ?? lane == lane }
-            if let idle = able.filter({ workers[$0].leases.isEmpty && isFree($0) }).min() {
-                if let reserved = lanes[lane].reserved { free(reserved) }
-                takeSuspect(lane)
-                lease(handle, to: idle, alone: true)
-                continue
-            }
-            if lanes[lane].reserved == nil,
-                let next = able.filter({ workers[$0].reservedFor == nil })
-                    .min(by: { (workers[$0].leases.count, $0) < (workers[$1].leases.count, $1) })
-            {
-                lanes[lane].reserved = next
-                workers[next].reservedFor = lane
-            }
-            return
-        }
-        if let reserved = lanes[lane].reserved {
-            free(reserved)
-            offer(reserved)
-        }
-    }
-
-    private mutating func nextJob(of role: WorkerRole, for worker: Int) -> JobHandle? {
-        let own = workers[worker].lanes.filter { lanes[$0].key.role == role }
-        while let client = queues[role]?.nextClient(of: own, at: now.uptime) {
-            guard mayLease(of: client, role) else {
-                if clients[client].held.isEmpty { held.append(client) }
-                clients[client].held.insert(role)
-                queues[role]?.hold(client, at: now.uptime)
-                continue
-            }
-            let jobs = jobs
-            return queues[role]?.pop(from: own, at: now.uptime, where: { jobs.isQueued($0, suspect: false) })
-        }
-        return nil
-    }
-
-    private mutating func nextSuspect(_ lane: Int) -> JobHandle? {
-        guard !lanes[lane].suspects.isEmpty else { return nil }
-        let jobs = jobs
-        return lanes[lane].suspects.first(where: { jobs.isQueued($0, suspect: true) })
-    }
-
-    private mutating func takeSuspect(_ lane: Int) {
-        let jobs = jobs
-        _ = lanes[lane].suspects.popFirst(where: { jobs.isQueued($0, suspect: true) })
-    }
-
-    /// A job that was waiting in its lane is not any more, and was not leased by `dispatch`.
-    mutating func leaveQueue(lane: Int, client: Int, suspect: Bool) {
-        let jobs = jobs
-        if suspect {
-            lanes[lane].suspects.removed(where: { jobs.isQueued($0, suspect: true) })
-        } else {
-            queues[lanes[lane].key.role]?.removed(
-                from: lane, of: client, at: now.uptime, where: { jobs.isQueued($0, suspect: false) })
-        }
-    }
-
-    // MARK: the life of a lease
-
-    private mutating func lease(_ handle: JobHandle, to worker: Int, alone: Bool) {
+    mutating func lease(_ handle: JobHandle, to worker: Int, alone: Bool) {
         guard let job = jobs[handle] else { return }
         let attempt = job.attempts + 1
         let fence = Fence(broker: broker, bootEpoch: bootEpoch, attempt: attempt)
@@ -210,12 +57,13 @@ extension BrokerCore {
 
     private mutating func hold(_ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool, charged: UInt64) {
         guard let job = jobs[handle] else { return }
-        let deadline = now.uptime + configuration.lease
+        let now = now.uptime, deadline = now + configuration.lease
         let expected = expected(of: job.client, lanes[job.lane].key.role)
         _ = jobs.update(handle) { job in
             job.state = .leased(
                 Lease(
-                    worker: worker, fence: fence, deadline: deadline, timer: deadline, alone: alone, charged: charged,
+                    worker: worker, fence: fence, began: now, deadline: deadline, timer: deadline, alone: alone,
+                    charged: charged,
                     expected: expected))
         }
         clients[job.client].usage.expected += expected
@@ -232,13 +80,20 @@ extension BrokerCore {
         case isRefunded
         /// In microseconds of worker time.
         case isMeasured(UInt64)
+        /// Nobody measured it, but the worker had nothing else.
+        case isTimeTaken
     }
 
     /// The lease, if there is one, is over: the worker's slot and the room for the result are free, and the charge is put right.
     mutating func release(_ handle: JobHandle, _ charge: Charge = .stands) {
         guard let job = jobs[handle], case .leased(let lease) = job.state else { return }
         workers[lease.worker].leases.remove(handle)
-        if lease.alone { workers[lease.worker].alone = false }
+        let taken = now.uptime - lease.began
+        if lease.alone {
+            workers[lease.worker].alone = false
+            lanes[job.lane].quietUntil = now.uptime + min(taken, Self.longestQuiet)
+            timers.add(.quiet(lane: job.lane), due: lanes[job.lane].quietUntil)
+        }
         clients[job.client].usage.expected -= lease.expected
         usage.expected -= lease.expected
         let role = lanes[job.lane].key.role
@@ -250,8 +105,15 @@ extension BrokerCore {
             queues[role]?.correct(
                 job.client, charged: lease.charged, actual: min(cost, configuration.maximumCost), ceiling: job.cost,
                 at: now.uptime)
+        case .isTimeTaken:
+            queues[role]?.correct(
+                job.client, charged: lease.charged,
+                actual: UInt64(clamping: min(taken / 1_000, Int64(clamping: configuration.maximumCost))), ceiling: nil,
+                at: now.uptime)
         }
     }
+
+    private static let longestQuiet = 60 * Int64.second
 
     mutating func prolong(_ handle: JobHandle) {
         let deadline = now.uptime + configuration.lease
@@ -315,7 +177,8 @@ extension BrokerCore {
             reason: words ?? (loss == .crashed ? "the worker was lost, or showed no progress" : "handed back"))
         _ = jobs.update(handle) { $0.lastLoss = report }
         let isSuspected = loss == .crashed || loss == .failed
-        release(handle, isSuspected ? .stands : .isRefunded)
+        // Of those that shared a worker nobody knows which brought it down.
+        release(handle, isSuspected && lease.alone ? .isTimeTaken : .isRefunded)
         var crashes = job.crashes
         if loss == .crashed { counters.leasesLost += 1 }
         if isSuspected {

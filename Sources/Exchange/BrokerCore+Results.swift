@@ -42,7 +42,7 @@ extension BrokerCore {
         }
     }
 
-    mutating func nextDelivery(to client: Int) -> JobHandle? {
+    private mutating func nextDelivery(to client: Int) -> JobHandle? {
         let jobs = jobs
         return clients[client].mailbox.next(
             window: (configuration.resultWindow, configuration.resultWindowBytes),

@@ -11,7 +11,8 @@ package import Wire
 /// - `BrokerCore+Results`: the mailbox
 /// - `BrokerCore+Workers`: READY, RESULT, NACK, PREVIEW
 /// - `BrokerCore+Checkpoints`: CHECKPOINT, and which model versions are in use
-/// - `BrokerCore+Leases`: lanes, leasing, progress, loss
+/// - `BrokerCore+Lanes`: where jobs wait, and who gets which
+/// - `BrokerCore+Leases`: leasing, progress, loss
 /// - `BrokerCore+Expiry`: timers and the ends of jobs
 /// - `BrokerCore+Recovery`: the state from the journal
 /// - `BrokerCore+Operator`: keys, drain, counters
@@ -131,6 +132,8 @@ enum Timer: Sendable {
     case lease(JobHandle, attempt: UInt32, due: Int64)
     case delayed(JobHandle)
     case paused(worker: Int)
+    /// Suspects may have their turn again.
+    case quiet(lane: Int)
 }
 
 enum WallTimer: Sendable {

@@ -127,6 +127,11 @@ struct FairQueue: Sendable {
         settle(client, at: now)
     }
 
+    /// By which clients' suspects are ranked: the least goes first.
+    func standing(of client: Int) -> (band: Int64, clock: Double) {
+        flows[client].map { (-Int64($0.priority), $0.clock) } ?? (0, 0)
+    }
+
     // MARK: costs
 
     /// Charges what a job that is leased now will probably cost.

@@ -68,6 +68,8 @@ struct Lease: Sendable {
     /// Place of the worker's record.
     let worker: Int
     let fence: Fence
+    /// Uptime at which it was given, or found again after a restart.
+    let began: Int64
     /// Uptime; put off by progress of this job, and by progress of the worker as a whole (see `WorkerRecord.progress`).
     var deadline: Int64
     /// Uptime at which its timer rings: others that were set for it earlier do not count.

@@ -12,8 +12,10 @@ struct LaneKey: Hashable, Sendable {
 /// nobody suspects wait in the `FairQueue` of the role.
 struct Lane: Sendable {
     let key: LaneKey
-    /// Jobs that shared a worker that crashed: each runs alone.
-    var suspects = HandleQueue()
+    /// Jobs that shared a worker that crashed, by client: each runs alone.
+    var suspects: [Int: HandleQueue] = [:]
+    /// Uptime until which its only worker is left to other jobs, if there are any.
+    var quietUntil = Int64.min
     /// Places of the workers in session that hold the key.
     var workers: Set<Int> = []
     /// Those of them that may have room, in turn.

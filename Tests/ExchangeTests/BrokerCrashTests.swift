@@ -117,6 +117,39 @@ import Wire
         #expect(turns < 20)
     }
 
+    @Test("while a client's jobs bring workers down one by one, the others' go on", arguments: [1, 2, 4])
+    func crashesHoldNobodyUp(count: Int) {
+        var configuration = Fixture.configuration
+        configuration.backoff = 10 * .millisecond
+        configuration.longestBackoff = 100 * .millisecond
+        var bench = BrokerBench(configuration)
+        var (poisoner, honest) = (bench.client(1), bench.client(2))
+        for number in 0..<50 { bench.submit(number, as: &poisoner) }
+        _ = bench.worker(1, slots: 50)
+        // It crashed, and all its jobs are suspects: 150 more crashes before they are dead letters.
+        var workers = (0..<count).map { bench.worker(1 + $0, slots: 2) }
+        for number in 0..<40 { bench.submit(number, as: &honest) }
+        var done = 0, turns = 0
+        while done < 40, turns < 300 {
+            turns += 1
+            bench.wait(1 * .second)
+            for place in 0..<count {
+                bench.beat(UInt64(turns), as: &workers[place])
+                let own = bench.core.jobReports(in: .leased).filter { $0.worker == identifier(1 + place) }
+                if own.contains(where: { $0.key.client == identifier(1) }) {
+                    workers[place] = bench.worker(1 + place, slots: 2)
+                    continue
+                }
+                for job in own {
+                    guard let lease = bench.lease(of: job.key) else { continue }
+                    bench.finish(lease, as: &workers[place])
+                    done += 1
+                }
+            }
+        }
+        #expect(done == 40 && turns < 100)
+    }
+
     @Test func outOfMemoryMakesAJobRunAloneWithoutBlame() {
         var bench = BrokerBench()
         var client = bench.client(1)

@@ -206,6 +206,28 @@ import Wire
         #expect(bench.core.jobs[bench.core.jobs.handles[0]]?.suspect == false)
     }
 
+    @Test("each pause before a job is leased again is twice the one before, up to the longest")
+    func backoff() throws {
+        var configuration = Fixture.configuration
+        configuration.backoff = 1 * .second
+        configuration.longestBackoff = 20 * .second
+        configuration.lease = 1_000 * .second
+        var bench = BrokerBench(configuration)
+        var client = bench.client(1)
+        let key = bench.submit(1, as: &client).key
+        var worker = bench.worker(1)
+        for round in 0..<7 {
+            bench.nack(try #require(bench.lease(of: key)), .storage, as: &worker)
+            let left = bench.now
+            while bench.leased.isEmpty, bench.now - left < 60 * .second {
+                bench.say(.ping(WirePing()), as: &worker)
+                if bench.leased.isEmpty { bench.wait(50 * .millisecond) }
+            }
+            let pause = min(Int64(1 << round), 20) * .second
+            #expect((pause / 2...pause + 100 * .millisecond).contains(bench.now - left))
+        }
+    }
+
     @Test func aDrainingWorkerGetsNothingNewAndKeepsWhatItHas() {
         var bench = BrokerBench()
         var client = bench.client(1)

@@ -92,7 +92,7 @@ import Wire
         var (greedy, modest) = (bench.client(1), bench.client(2))
         for number in 1...3 { bench.submit(number, as: &greedy) }
         #expect(bench.rejection?.code == .tooManyJobs)
-        #expect(bench.rejection?.retryAfterMs == 1000)
+        #expect((1000...1500).contains(bench.rejection?.retryAfterMs ?? 0))
         bench.submit(1, as: &modest)
         #expect(bench.has(isAccepted))
         // Room again once a job is over.

@@ -16,6 +16,11 @@ import Testing
                 lifetime: 8_000, cut: 0.01, loss: 0.003, brokerCrash: 0.002, workerCrash: 0.005, clientCrash: 0.005)
         ),
         (
+            "little room",
+            World.Faults(
+                cut: 0.005, loss: 0.001, brokerCrash: 0.002, workerCrash: 0.003, clientCrash: 0.005, room: 2_000)
+        ),
+        (
             "everything",
             World.Faults(
                 cut: 0.01, loss: 0.003, brokerCrash: 0.002, workerCrash: 0.005, clientCrash: 0.005, hang: 0.002)
@@ -43,7 +48,7 @@ import Testing
         var kills = 0
         for seed in 0..<UInt64(30) {
             var world = World(
-                seed: 1_000 + seed, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[5].faults)
+                seed: 1_000 + seed, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[6].faults)
             world.run(until: 15 * .second)
             kills += world.counters.count
             counters += world.counters + (world.broker.map { [$0.counters] } ?? [])
@@ -56,7 +61,7 @@ import Testing
 
     @Test func aSeedReplays() {
         func history() -> [String] {
-            var world = World(seed: 77, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[5].faults)
+            var world = World(seed: 77, clients: 3, jobs: 5, workers: 2, slots: 3, faults: Self.kinds[6].faults)
             world.run(until: 20 * .second)
             return world.journal.entries.map { entry in
                 switch entry {

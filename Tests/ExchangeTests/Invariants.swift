@@ -57,9 +57,12 @@ enum Invariants {
             broker.usage.bytes - all.results <= limits.bytes && all.results <= limits.resultBytes
                 && broker.usage.bytes + all.tombstones <= limits.memory + Tombstone.largest,
             "more bytes than there may be")
-        for place in broker.clients.indices where broker.clients[place].session != nil {
-            var copy = broker
-            require(copy.nextDelivery(to: place) == nil, "a result waits though its client's window has room")
+        for client in broker.clients where client.session != nil {
+            var mailbox = client.mailbox
+            let next = mailbox.next(
+                window: (broker.configuration.resultWindow, broker.configuration.resultWindowBytes),
+                where: { broker.jobs.isInMailbox($0) }, size: { broker.jobs[$0]?.bytes ?? 0 })
+            require(next == nil, "a result waits though its client's window has room")
         }
         let checkpoints = broker.jobs.handles.compactMap { broker.jobs[$0]?.checkpoint }
         require(

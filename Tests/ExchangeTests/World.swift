@@ -14,6 +14,8 @@ struct World {
         var workerCrash = 0.0
         var clientCrash = 0.0
         var hang = 0.0
+        /// For results of one client, in bytes; nil: as much as it likes.
+        var room: Int?
     }
 
     enum Event {
@@ -80,9 +82,15 @@ struct World {
         configuration.crashesAllowed = 1_000  // no job of this world is at fault
         configuration.resultWindow = 2
         configuration.credit = 3
+        configuration.ageing = 2 * .second
+        if let room = faults.room {
+            configuration.limits.resultBytesPerClient = room
+            configuration.limits.resultBytes = 2 * room
+        }
         for number in 0..<clientCount {
             let id: ClientID = identifier(number + 1)
-            links.append(Link(principal: .client(id, ClientRights(weight: UInt32(1 + number % 2)))))
+            links.append(
+                Link(principal: .client(id, ClientRights(priority: Int32(number % 3), weight: UInt32(1 + number % 2)))))
             clients.append(SimulatedClient(id: id, toSubmit: jobs, random: &random))
         }
         for number in 0..<workerCount {
