@@ -17,6 +17,7 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 let collections: Target.Dependency = .product(name: "DequeModule", package: "swift-collections")
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
+let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
@@ -66,11 +67,14 @@ let floor2: [Target] = [
 
 let floor3: [Target] = [
     room("Exchange", ["Wire", collections]),
+    room("Journal", ["Exchange", "Wire", "Disk", grdb]),
     room("Fabric", ["Exchange", "Trust", "Sodium", "Wire", "ZeroMQ", collections, logging]),
 ]
 
 let floor4: [Target] = [
-    room("Broker", ["Exchange", "Fabric", "Sodium", "Trust", "Wire", "ZeroMQ", "Observability", logging, lifecycle]),
+    room(
+        "Broker",
+        ["Exchange", "Fabric", "Journal", "Sodium", "Trust", "Wire", "ZeroMQ", "Observability", logging, lifecycle]),
     room(
         "Workbench",
         [
@@ -111,7 +115,7 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "Workbench", "LoadTest", "CommandOptions", "Launch", "Exchange", "Topology", "Trust",
+            "Broker", "Workbench", "LoadTest", "CommandOptions", "Journal", "Launch", "Exchange", "Topology", "Trust",
             "Observability", "Wire",
             "Chain", arguments, logging, lifecycle, signals,
         ],
@@ -143,9 +147,11 @@ let testTargets: [Target] = [
     tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium"]),
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),
+    tests("Journal", ["Journal", "Exchange", "Wire", grdb]),
     tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium", logging]),
     tests(
-        "Broker", ["Broker", "Chain", "Exchange", "Fabric", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
+        "Broker",
+        ["Broker", "Chain", "Exchange", "Fabric", "Journal", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
     tests(
         "LoadTest",
         [
@@ -187,6 +193,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
+        .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],

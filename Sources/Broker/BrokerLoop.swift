@@ -1,5 +1,6 @@
 internal import Exchange
 internal import Fabric
+internal import Journal
 internal import Logging
 internal import Observability
 internal import Sodium
@@ -7,16 +8,24 @@ internal import Trust
 internal import Wire
 internal import ZeroMQ
 
-/// The loop of the broker's thread: wait, let the core decide on everything that happened, store, and only then send.
+/// The loop of the broker's thread: wait, let the core decide on everything that happened, hand what must be stored to the
+/// journal, and send what is stored. It never waits for a disk.
 final class BrokerLoop {
     private let settings: BrokerSettings
-    private let journal: any Journal
+    private let journal: any JobJournal
     private let inbox: Inbox<BrokerRequest>
     private let logger: Logger
     private let directory: Directory
     private let hub: RouterHub
     private var core: BrokerCore
     private var report: BrokerReport
+    private var barrier = CommitBarrier()
+    /// Number of the newest entries that the journal was given.
+    private var appended: UInt64 = 0
+    private var isRefusing = false
+    /// How long nothing was read because too much waited to be stored, in nanoseconds. For the core this time has not
+    /// passed: nobody is silent whom nobody listened to.
+    private var deaf: Int64 = 0
 
     /// What the core decided in this round.
     private var actions: [BrokerAction] = []
@@ -29,7 +38,7 @@ final class BrokerLoop {
     var endpoints: [Side: String] { hub.endpoints }
 
     init(
-        settings: BrokerSettings, kit: NodeKit, journal: any Journal, inbox: Inbox<BrokerRequest>,
+        settings: BrokerSettings, kit: NodeKit, journal: any JobJournal, inbox: Inbox<BrokerRequest>,
         metrics: MetricsLog?, logger: Logger
     ) throws {
         self.settings = settings
@@ -45,7 +54,13 @@ final class BrokerLoop {
                     + "certifies it, or the kit is another's")
         }
         self.directory = directory
-        let recovery = try storing { try journal.recover() }
+        let start = ContinuousClock.now
+        let recovery: Recovery
+        do {
+            recovery = try journal.start { [wakeUp = inbox.wakeUp] in wakeUp.signal() }
+        } catch let error as JournalError {
+            throw BrokerError(error.isHopeless ? .journal : .storage, error.message)
+        }
         var configuration = settings.core
         configuration.runs = Set(directory.deployment.runs.keys)
         configuration.poolKeys = directory.deployment.brokerPoolKeys
@@ -53,6 +68,17 @@ final class BrokerLoop {
         core = BrokerCore(
             configuration: configuration, broker: recovery.broker, bootEpoch: recovery.bootEpoch,
             recovered: recovery.entries, random: SystemRandomNumberGenerator())
+        let recovered = core.recoveredJobs
+        if recovered != RecoveredJobs() {
+            let seconds = (ContinuousClock.now - start) / .seconds(1)
+            logger.info(
+                "Recovered",
+                metadata: [
+                    "queued": "\(recovered.queued)", "leased": "\(recovered.leased)",
+                    "mailbox": "\(recovered.inMailbox)", "dead": "\(recovered.dead)", "over": "\(recovered.over)",
+                    "seconds": "\((seconds * 1000).rounded() / 1000)",
+                ])
+        }
         do {
             hub = try RouterHub(
                 context: Context(), settings: settings.hub,
@@ -69,23 +95,42 @@ final class BrokerLoop {
             metadata: [
                 "clients": "\(hub.endpoints[.client] ?? "-")", "workers": "\(hub.endpoints[.worker] ?? "-")",
                 "broker": "\(recovery.broker.short)", "epoch": "\(recovery.bootEpoch)",
-                "recovered": "\(recovery.entries.count)",
             ])
     }
 
     func run() throws {
+        defer { journal.close() }
         while !isOver {
-            try hub.wait(until: min(core.nextDeadline ?? .max, nextReload, nextStatus, nextFigures))
-            let now = Moment.now()
+            try wait()
+            let now = moment()
             for request in inbox.takeAll() { handle(request, at: now) }
             for event in try hub.take() { handle(event, at: now) }
             if let deadline = core.nextDeadline, deadline <= now.uptime { actions += core.tick(at: now) }
             doChores(at: now)
             try carryOut()
         }
+        journal.close()
+        try carryOut()
         try hub.finish()
-        report.figures(core.snapshot, hub, directory)
+        report.figures(core.snapshot, hub, directory, journal.state)
         logger.info("Ended")
+    }
+
+    private func moment() -> Moment {
+        var now = Moment.now()
+        now.uptime -= deaf
+        return now
+    }
+
+    /// Until something happened or is due. While too much waits to be stored, what peers send waits in their sockets.
+    private func wait() throws {
+        let due = min(core.nextDeadline ?? .max, nextReload, nextStatus, nextFigures)
+        guard journal.state.isFull else {
+            return try hub.wait(until: due == .max ? nil : due + deaf)
+        }
+        let start = Moment.now().uptime
+        try hub.wait(until: start + .second, isDeaf: true)
+        deaf += Moment.now().uptime - start
     }
 
     private func handle(_ request: BrokerRequest, at now: Moment) {
@@ -107,19 +152,40 @@ final class BrokerLoop {
         }
     }
 
-    /// The commit barrier: all of a round is stored by one commit before the first message of the round leaves.
+    /// Hands over what must be stored, and sends what claims nothing that is not.
     private func carryOut() throws {
         let round = actions
         actions = []
         let entries = round.compactMap { action in if case .append(let entry) = action { entry } else { nil } }
-        if !entries.isEmpty { try storing { try journal.commit(entries) } }
-        for action in round {
-            switch action {
-            case .append: break
-            case .send(let frames, let connection): try hub.send(frames, to: connection)
-            case .drop(let connection): hub.drop(connection)
-            }
+        if !entries.isEmpty { appended = journal.append(entries) }
+        let state = journal.state
+        try heed(state.health)
+        for action in barrier.release(stored: state.stored) { try carryOut(action) }
+        for action in barrier.pass(round, after: appended, stored: state.stored) { try carryOut(action) }
+    }
+
+    private func carryOut(_ action: BrokerAction) throws {
+        switch action {
+        case .append: break
+        case .send(let frames, let connection): try hub.send(frames, to: connection)
+        case .drop(let connection): hub.drop(connection)
         }
+    }
+
+    /// A journal that fails cannot be argued with: the broker ends rather than promise what it cannot keep. One that cannot
+    /// store for now stops new jobs only.
+    private func heed(_ health: JournalState.Health) throws {
+        switch health {
+        case .sound:
+            if isRefusing { logger.notice("The journal can store again: new jobs are taken") }
+            isRefusing = false
+        case .refusing(let error):
+            if !isRefusing { logger.error("New jobs are refused for now", metadata: ["why": "\(error)"]) }
+            isRefusing = true
+        case .failed(let error):
+            throw BrokerError(.storage, "the broker ends before it breaks its word: \(error)")
+        }
+        core.takeJobs(!isRefusing)
     }
 
     private func doChores(at now: Moment) {
@@ -139,14 +205,7 @@ final class BrokerLoop {
         }
         if now.uptime >= nextFigures {
             nextFigures = now.uptime + settings.metricsInterval * .second
-            report.figures(core.snapshot, hub, directory)
+            report.figures(core.snapshot, hub, directory, journal.state)
         }
-    }
-}
-
-/// A journal that fails cannot be argued with: the broker ends rather than promise what it cannot keep.
-private func storing<Value>(_ body: () throws -> Value) throws(BrokerError) -> Value {
-    do { return try body() } catch {
-        throw BrokerError(.storage, "the journal cannot store, so the broker ends before it breaks its word: \(error)")
     }
 }

@@ -1,5 +1,6 @@
 internal import Exchange
 internal import Fabric
+internal import Journal
 internal import Logging
 internal import Observability
 internal import Wire
@@ -42,7 +43,7 @@ struct BrokerReport {
     }
 
     /// A line of all figures since this start. The last line of each start, added up, is the run's sum.
-    func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory) {
+    func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory, _ journal: JournalState) {
         guard let metrics else { return }
         let counters = snapshot.counters
         let process = ProcessFigures.now()
@@ -65,6 +66,12 @@ struct BrokerReport {
                 "dead_letters": .integer(counters.deadLetters), "garbage": .integer(counters.garbage),
                 "refused": .integer(hub.refused), "peak_memory": .integer(process.peakMemory),
                 "cpu_seconds": .number(process.cpuSeconds),
+                "journal_commits": .integer(journal.figures.commits),
+                "journal_entries": .integer(journal.figures.entries),
+                "journal_bytes": .integer(journal.figures.bytes),
+                "journal_seconds": .number(journal.figures.seconds),
+                "journal_longest_commit": .number(journal.figures.longest),
+                "journal_failures": .integer(journal.figures.failures),
                 "roles": .array(
                     snapshot.roles.map { role in
                         [

@@ -1,5 +1,6 @@
 package import Exchange
 internal import Fabric
+package import Journal
 package import Logging
 package import Observability
 internal import ServiceLifecycle
@@ -15,7 +16,7 @@ internal import ZeroMQ
 /// loses a job that was accepted as long as the journal keeps what it was given.
 package struct BrokerService: Service {
     package typealias Ready = @Sendable (_ endpoints: [Side: String]) -> Void
-    package typealias MakeJournal = @Sendable () throws -> any Journal
+    package typealias MakeJournal = @Sendable () throws -> any JobJournal
 
     private let settings: BrokerSettings
     private let kit: NodeKit

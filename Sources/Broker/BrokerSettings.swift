@@ -27,7 +27,11 @@ package struct BrokerSettings: Sendable {
 
 package struct BrokerError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
-        case wrongKit, notCertified, storage
+        case wrongKit, notCertified
+        /// The journal is not to be used by this broker: another's, newer, or damaged.
+        case journal
+        /// The journal cannot store.
+        case storage
         /// It cannot listen where it is told to.
         case endpoint
     }

@@ -132,6 +132,9 @@ extension BrokerCore {
             return (.tooLarge, "a payload may have \(limits.bytesPerJob) bytes, not \(sealedBytes); split the job", 0)
         }
         if draining { return (.draining, "the broker is going down", limits.retryAfter) }
+        guard takesJobs else {
+            return (.storage, "the broker cannot store jobs now; try again later", limits.retryAfter)
+        }
         guard clients[client].tombstones.count < limits.tombstonesPerClient else {
             return (
                 .tooManyJobs, "too many of your jobs are over and not expired; let jobs expire sooner",

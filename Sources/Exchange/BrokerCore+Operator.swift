@@ -20,6 +20,9 @@ extension BrokerCore {
 
     package mutating func serve(runs: Set<RunID>) { configuration.runs = runs }
 
+    /// Whether the journal can store. While it cannot, new jobs are refused and everything else goes on.
+    package mutating func takeJobs(_ canStore: Bool) { takesJobs = canStore }
+
     /// No new jobs from now on; workers and results go on.
     package mutating func drain(at moment: Moment) -> [BrokerAction] {
         begin(moment)

@@ -1,6 +1,34 @@
 internal import Wire
 
+/// What a broker's life before left behind.
+package struct RecoveredJobs: Hashable, Sendable {
+    package var queued = 0
+    /// A worker had them; it may come back and go on.
+    package var leased = 0
+    package var inMailbox = 0
+    package var dead = 0
+    /// Remembered so that nobody takes their ids.
+    package var over = 0
+
+    package init() {}
+}
+
 extension BrokerCore {
+    /// Counted before the first event.
+    package var recoveredJobs: RecoveredJobs {
+        var count = RecoveredJobs()
+        for handle in recovered {
+            switch jobs[handle]?.state {
+            case .queued: if jobs[handle]?.attempts == 0 { count.queued += 1 } else { count.leased += 1 }
+            case .inMailbox: count.inMailbox += 1
+            case .deadLetter: count.dead += 1
+            case .delayed, .leased, nil: break
+            }
+        }
+        count.over = clients.reduce(0) { $0 + $1.tombstones.count }
+        return count
+    }
+
     /// Adds one entry of the journal to the state. No actions: what it says is stored already.
     mutating func recover(_ entry: JournalEntry) {
         switch entry {
@@ -17,19 +45,22 @@ extension BrokerCore {
                     job.crashes = 0
                 }
             } else {
+                let former = clients[client].tombstones[key.job]
                 forget(key.job, of: client)
-                _ = insert(envelope, sealed: sealed, client: client)
+                guard let handle = insert(envelope, sealed: sealed, client: client) else { return }
+                // As when it was accepted: what is still said of an earlier generation is stale.
+                if let former { _ = jobs.update(handle) { $0.attempts = former.attempts + 1 } }
             }
         case .attempted(let key, let attempt):
             guard let handle = handle(of: key) else { return }
             _ = jobs.update(handle) { $0.attempts = max($0.attempts, attempt) }
-        case .finished(let key, let header, let sealed):
+        case .finished(let key, let header, let sealed, let keptUntil):
             guard let handle = handle(of: key) else { return }
             guard let header = try? ResultHeader(bytes: header) else {
                 counters.unreadableEntries += 1
                 return
             }
-            keep(handle, header: header, sealed: sealed)
+            keep(handle, header: header, sealed: sealed, until: keptUntil)
         case .acknowledged(let key):
             if let handle = handle(of: key) { close(handle, .acknowledged) }
         case .ended(let key, .deadLetter):
@@ -71,16 +102,7 @@ extension BrokerCore {
                 let until = now.uptime + configuration.readoption
                 _ = jobs.update(handle) { $0.state = .delayed(until: until) }
                 timers.add(.delayed(handle), due: until)
-            case .inMailbox(let delivery):
-                // The journal does not say when it was done: its time begins anew.
-                let until = min(job.expires, now.wall + configuration.limits.resultLife)
-                _ = jobs.update(handle) { job in
-                    job.state = .inMailbox(
-                        Delivery(
-                            header: delivery.header, sealed: delivery.sealed, fence: delivery.fence, keptUntil: until))
-                }
-                wallTimers.add(.job(handle), due: until)
-            case .delayed, .leased, .deadLetter: break
+            case .inMailbox, .delayed, .leased, .deadLetter: break
             }
         }
     }

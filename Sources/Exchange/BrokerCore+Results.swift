@@ -8,17 +8,17 @@ extension BrokerCore {
         guard let job = jobs[handle] else { return }
         release(handle, .isMeasured(cost))
         counters.finished += 1
-        actions.append(.append(.finished(job.key, header: header.bytes, sealed: sealed)))
-        keep(handle, header: header, sealed: sealed)
+        let keptUntil = min(job.expires, now.wall + configuration.limits.resultLife)
+        actions.append(.append(.finished(job.key, header: header.bytes, sealed: sealed, keptUntil: keptUntil)))
+        keep(handle, header: header, sealed: sealed, until: keptUntil)
         if case .queued = job.state { leaveQueue(lane: job.lane, client: job.client, suspect: job.suspect) }
         deliver(to: job.client)
         serveHeld()
     }
 
     /// Puts a result into the mailbox; used for new results and for those of the journal.
-    mutating func keep(_ handle: JobHandle, header: ResultHeader, sealed: [UInt8]) {
+    mutating func keep(_ handle: JobHandle, header: ResultHeader, sealed: [UInt8], until keptUntil: Int64) {
         guard let job = jobs[handle] else { return }
-        let keptUntil = min(job.expires, now.wall + configuration.limits.resultLife)
         let bytes = Self.weight(of: job, header: header, sealed: sealed)
         forgetCheckpoint(of: handle)
         weigh(handle, bytes: bytes)

@@ -39,6 +39,8 @@ package struct BrokerCore: Sendable {
     var checkpoints = CheckpointUsage()
     var counters = BrokerCounters()
     var draining = false
+    /// False while the journal cannot store.
+    var takesJobs = true
     /// Jobs from the journal whose timers start with the first event.
     var recovered: [JobHandle] = []
 

@@ -6,7 +6,8 @@ package import Wire
 package enum JournalEntry: Sendable {
     case accepted(JobKey, envelope: [UInt8], sealed: [UInt8])
     case attempted(JobKey, attempt: UInt32)
-    case finished(JobKey, header: [UInt8], sealed: [UInt8])
+    /// Unix time in milliseconds after which the result is not kept any longer.
+    case finished(JobKey, header: [UInt8], sealed: [UInt8], keptUntil: Int64)
     case acknowledged(JobKey)
     /// Over without a result: cancelled, expired, a dead letter.
     case ended(JobKey, code: WireCode)

@@ -71,16 +71,19 @@ package final class RouterHub {
     }
 
     /// Waits until something came in, the wake-up was signalled or `deadline` (uptime) has come; answers handshakes.
-    package func wait(until deadline: Int64?) throws(ZeroMQError) {
+    ///
+    /// - Parameter isDeaf: what peers send stays in the sockets: it neither ends the wait nor is taken after it.
+    package func wait(until deadline: Int64?, isDeaf: Bool = false) throws(ZeroMQError) {
         let now = clock().uptime
         var timeout = min(deadline ?? .max, nextSweep) - now
         if !table.blocked.isEmpty { timeout = min(timeout, settings.retryInterval * 1_000_000) }
-        if mayHaveMore || !gone.isEmpty { timeout = 0 }
-        var poll = PollSet(readable: routers.map(\.socket) + [authenticator.socket], wakeUp: wakeUp)
+        if (mayHaveMore && !isDeaf) || !gone.isEmpty { timeout = 0 }
+        let heard = isDeaf ? [] : routers.map(\.socket)
+        var poll = PollSet(readable: heard + [authenticator.socket], wakeUp: wakeUp)
         // Rounded up, so that it does not wake a moment early and spin.
         try poll.wait(timeout: Int((max(0, timeout) + 999_999) / 1_000_000))
-        readable = routers.indices.map(poll.isReadable)
-        guard poll.isReadable(routers.count) else { return }
+        readable = routers.indices.map { !isDeaf && poll.isReadable($0) }
+        guard poll.isReadable(heard.count) else { return }
         for refusal in try authenticator.serve(isKnown: { resolve($0) != nil }) {
             refused += 1
             let key = refusal.key?.description ?? "none"

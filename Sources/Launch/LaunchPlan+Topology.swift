@@ -57,12 +57,20 @@ private struct Planner {
                         // After a crash the same ports again: nobody has to look for the broker anew.
                         ["--clients", .value(node: Self.brokerName, key: "clients", before: topology.broker.clients)],
                         ["--workers", .value(node: Self.brokerName, key: "workers", before: topology.broker.workers)],
+                        ["--journal", journal],
                         [
                             "--announce", text(folder.endpoints), "--metrics",
                             text(folder.metrics(Self.brokerName)),
                         ]))
             ],
             readyFile: folder.endpoints.path)
+    }
+
+    private var journal: LaunchPlan.Argument {
+        switch topology.broker.journal {
+        case .memory: "memory"
+        case .sqlite: .text("sqlite:\(folder.journal.path)")
+        }
     }
 
     func worker(_ worker: Topology.Worker) -> LaunchPlan.Node {

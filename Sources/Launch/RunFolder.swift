@@ -7,6 +7,7 @@ package import Foundation
 ///     models/          numbered backbones, from the trainer to the denoising workers
 ///     clients/NAME/    a client's home: masking key, ledger, spool, head
 ///     samples/NAME/    what a client sampled
+///     broker/          the broker's journal: jobs and results
 ///     metrics/         measurements, a file a node
 ///     plan.json        what was to be done; nodes.json: what each node took
 ///     …                pictures, figures and the page, from the closing report
@@ -23,6 +24,7 @@ package struct RunFolder {
     package var models: URL { url.appending(path: "models") }
     package var plan: URL { url.appending(path: "plan.json") }
     package var nodes: URL { url.appending(path: "nodes.json") }
+    package var journal: URL { url.appending(path: "broker/journal.sqlite") }
     package var endpoints: URL { url.appending(path: "endpoints.json") }
     package func home(_ client: String) -> URL { url.appending(path: "clients/\(client)") }
     package func samples(_ client: String) -> URL { url.appending(path: "samples/\(client)") }

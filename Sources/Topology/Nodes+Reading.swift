@@ -5,7 +5,8 @@ extension Topology.Broker {
         self = try fields(entry, of: "broker") { (broker) throws(TopologyError) in
             Topology.Broker(
                 clients: try broker.endpoint("clients", default: Self.anyPort),
-                workers: try broker.endpoint("workers", default: Self.anyPort))
+                workers: try broker.endpoint("workers", default: Self.anyPort),
+                journal: try broker.choice("journal", default: .sqlite))
         }
     }
 }

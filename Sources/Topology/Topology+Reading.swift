@@ -30,8 +30,10 @@ extension Topology {
             let sample = try Sample(top.take("sample") ?? Entry(content: .mapping([]), place: top.place), run: run)
             let report = try Report(top.take("report") ?? Entry(content: .mapping([]), place: top.place), run: run)
             let topology = Topology(
-                run: run, broker: broker ?? Broker(clients: Broker.anyPort, workers: Broker.anyPort), workers: workers,
-                clients: clients, sample: sample, report: report, out: try top.text("out", default: "out/\(run.name)"))
+                run: run,
+                broker: broker ?? Broker(clients: Broker.anyPort, workers: Broker.anyPort, journal: .sqlite),
+                workers: workers, clients: clients, sample: sample, report: report,
+                out: try top.text("out", default: "out/\(run.name)"))
             try topology.checkThatTasksHaveWorkers(place: top.place)
             return topology
         }

@@ -58,6 +58,15 @@ package struct Topology: Hashable, Sendable {
         package let clients: String
         /// Where workers connect.
         package let workers: String
+        package let journal: Journal
+
+        /// Where accepted jobs and results are kept.
+        package enum Journal: String, CaseIterable, Sendable {
+            /// In a file of the run's folder: a broker that was killed has them when it is started again.
+            case sqlite
+            /// In the broker's memory.
+            case memory
+        }
     }
 
     package struct Worker: Hashable, Sendable {

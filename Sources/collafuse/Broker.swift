@@ -3,6 +3,7 @@ import Broker
 import CommandOptions
 import Exchange
 import Foundation
+import Journal
 import Logging
 import Observability
 import ServiceLifecycle
@@ -29,8 +30,11 @@ struct BrokerCommand: AsyncParsableCommand {
               collafuse broker --deployment public --kit nodes/broker \\
               --clients 'tcp://*:5610' --workers 'tcp://*:5611'
 
-            Ctrl-C or SIGTERM ends it within two seconds, having said goodbye to everybody. Jobs live in its memory: when \
-            it is started again, clients submit theirs again by themselves.
+            What it has accepted it has stored: jobs, results and dead letters lie in its journal, a file beside its kit \
+            unless --journal names another, and are there again when it is started again, be it after a loss of power. \
+            docs/operations.md says what to watch and what to do about a full disk or a damaged file.
+
+            Ctrl-C or SIGTERM ends it within two seconds, having said goodbye to everybody.
             """)
 
     @Option(help: ArgumentHelp("The deployment folder.", valueName: "folder"))
@@ -44,6 +48,14 @@ struct BrokerCommand: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("Where workers connect; port * takes a free one.", valueName: "endpoint"))
     var workers = "tcp://127.0.0.1:5611"
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Where jobs and results are kept: sqlite:FILE, on a local disk, or memory: then they end with the process, and \
+            clients submit again what they have no result of. (default: sqlite:KIT/journal.sqlite)
+            """, valueName: "where"))
+    var journal: JournalOption?
 
     @Option(
         help: ArgumentHelp(
@@ -69,6 +81,7 @@ struct BrokerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let journal = journal ?? .sqlite(URL(filePath: kit).appending(path: "journal.sqlite"))
         let kit = try NodeKit(opening: URL(filePath: kit))
         let logger = logs.logger(kit.name.description)
         var settings = BrokerSettings(clients: clients, workers: workers, deployment: URL(filePath: deployment))
@@ -76,7 +89,9 @@ struct BrokerCommand: AsyncParsableCommand {
         settings.core.limits.bytes = hold << 20
         settings.core.limits.bytesPerClient = min(settings.core.limits.bytesPerClient, hold << 20)
         let metrics = try metrics.map { try MetricsLog(appendingTo: URL(filePath: $0), node: kit.name.description) }
-        let broker = BrokerService(settings: settings, kit: kit, metrics: metrics, logger: logger) { endpoints in
+        let broker = BrokerService(
+            settings: settings, kit: kit, journal: { journal.make() }, metrics: metrics, logger: logger
+        ) { endpoints in
             guard let announce else { return }
             let text: JSONValue = [
                 "clients": .string(endpoints[.client] ?? ""), "workers": .string(endpoints[.worker] ?? ""),

@@ -1,6 +1,7 @@
 import Exchange
 import Fabric
 import Foundation
+import Journal
 import Synchronization
 import Testing
 import Trust
@@ -10,8 +11,6 @@ import Wire
 
 /// Keeps everything, over several lives of a broker; can be told to fail, and to take its time.
 final class KeptJournal: Sendable {
-    struct Failure: Error {}
-
     private struct State {
         var entries: [JournalEntry] = []
         var commits = 0
@@ -34,27 +33,36 @@ final class KeptJournal: Sendable {
     /// From now on a commit takes so many microseconds, as one does that waits for a disk.
     func slowDown(to pause: UInt32) { state.withLock { $0.pause = pause } }
 
-    /// As one life of a broker sees it.
-    final class Life: Journal {
+    /// As one life of a broker sees it. It stores at once.
+    final class Life: JobJournal {
         private let kept: KeptJournal
+        private(set) var state = JournalState()
         init(_ kept: KeptJournal) { self.kept = kept }
 
-        func recover() throws -> Recovery {
+        func start(wake: @escaping @Sendable () -> Void) throws -> Recovery {
             kept.state.withLock { state in
                 state.starts += 1
                 return Recovery(broker: kept.broker, bootEpoch: state.starts, entries: state.entries)
             }
         }
 
-        func commit(_ entries: [JournalEntry]) throws {
-            let pause = try kept.state.withLock { state in
-                if state.isBroken { throw Failure() }
+        func append(_ entries: [JournalEntry]) -> UInt64 {
+            let pause: UInt32? = kept.state.withLock { state in
+                if state.isBroken { return nil }
                 state.entries += entries
                 state.commits += 1
                 return state.pause
             }
+            guard let pause else {
+                state.health = .failed(JournalError(.broken, "the disk is gone"))
+                return state.stored + 1
+            }
             usleep(pause)
+            state.stored += 1
+            return state.stored
         }
+
+        func close() {}
     }
 }
 
@@ -102,11 +110,5 @@ final class KeptJournal: Sendable {
         #expect(#expect(throws: BrokerError.self) { try end.get() }?.code == .storage)
         #expect(owner.events.count { if case .accepted = $0 { true } else { false } } == 0)
         try await owner.stop()
-    }
-
-    @Test func aVolatileJournalIsANewBrokerEveryTime() {
-        let journal = VolatileJournal(random: SystemRandomNumberGenerator())
-        #expect(journal.recover().broker != journal.recover().broker)
-        #expect(journal.recover().entries.isEmpty)
     }
 }

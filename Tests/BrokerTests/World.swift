@@ -19,6 +19,7 @@ final class World: Sendable {
     let folder: URL
     let op: Operator
     let brokerKit: NodeKit
+    let brokerKitFolder: URL
     let run: RunID
     let poolKeys: PoolKeys
     let context: Context
@@ -27,7 +28,7 @@ final class World: Sendable {
         folder = FileManager.default.temporaryDirectory.appending(path: "broker-\(UUID().uuidString)")
         let now = Moment.now().wall
         op = try Operator.create(in: folder, now: now)
-        brokerKit = try op.addNode(.broker, name: NodeName("broker"), now: now).kit
+        (brokerKit, brokerKitFolder) = try op.addNode(.broker, name: NodeName("broker"), now: now)
         let descriptor = try RunDescriptor(
             name: "test", schedule: Schedule(.cosine(), timesteps: 100),
             image: .init(channels: 1, height: 8, width: 8), labels: ["a"], backboneConfig: "{}",
@@ -39,11 +40,12 @@ final class World: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: folder) }
 
+    static func endpoint(_ port: Int?) -> String { "tcp://127.0.0.1:\(port.map(String.init) ?? "*")" }
+
     /// Clocks short enough for a test.
     func settings(port: Int? = nil, workerPort: Int? = nil) -> BrokerSettings {
-        func endpoint(_ port: Int?) -> String { "tcp://127.0.0.1:\(port.map(String.init) ?? "*")" }
         var settings = BrokerSettings(
-            clients: endpoint(port), workers: endpoint(workerPort), deployment: op.deploymentFolder)
+            clients: Self.endpoint(port), workers: Self.endpoint(workerPort), deployment: op.deploymentFolder)
         settings.core.heartbeat = 300 * .millisecond
         settings.core.lease = 3 * .second
         settings.core.readoption = 500 * .millisecond

@@ -67,7 +67,7 @@ import Testing
                 switch entry {
                 case .accepted(let key, _, _): "accepted \(key)"
                 case .attempted(let key, let attempt): "attempted \(key) \(attempt)"
-                case .finished(let key, _, _): "finished \(key)"
+                case .finished(let key, _, _, _): "finished \(key)"
                 case .acknowledged(let key): "acknowledged \(key)"
                 case .ended(let key, _): "ended \(key)"
                 case .forgotten(let key): "forgotten \(key)"

@@ -34,7 +34,7 @@ struct JournalChecker {
                 return "\(key): attempt \(attempt) out of turn"
             }
             states[key] = .live(attempt: attempt)
-        case .finished(let key, let header, let sealed):
+        case .finished(let key, let header, let sealed, _):
             guard case .live(let last) = states[key] else { return "\(key) was finished and was not under way" }
             guard let header = try? ResultHeader(bytes: header), header.fence.attempt == last else {
                 return "\(key) was finished by a stale attempt"

@@ -41,7 +41,8 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
         #expect(
             lines == [
                 "broker: /bin/cf broker --deployment /out/keys/public --kit /kits/broker --clients tcp://127.0.0.1:*"
-                    + " --workers tcp://127.0.0.1:* --announce /out/endpoints.json --metrics /out/metrics/broker.jsonl",
+                    + " --workers tcp://127.0.0.1:* --journal sqlite:/out/broker/journal.sqlite --announce /out/endpoints.json"
+                    + " --metrics /out/metrics/broker.jsonl",
                 "trainer: \(environment(2)) /bin/cc worker --role train --registry /out/models \(common("trainer", "workers"))"
                     + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.002 --threads 2",
                 "denoiser: \(environment(1)) /bin/cc worker --role denoise --registry /out/models"

@@ -1,7 +1,7 @@
 # Debian packages: asked about one by one, installed only where missing.
 
 # package → what CollaFuse takes from it
-SYSTEM_PACKAGES=(libzmq3-dev libsodium-dev libpng-dev libjpeg-dev zlib1g-dev pkg-config)
+SYSTEM_PACKAGES=(libzmq3-dev libsodium-dev libsqlite3-dev libpng-dev libjpeg-dev zlib1g-dev pkg-config)
 
 # What fetching libtorch needs on top.
 FETCH_PACKAGES=(python3 python3-pip)

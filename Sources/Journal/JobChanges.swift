@@ -1,0 +1,160 @@
+internal import Exchange
+internal import Foundation
+internal import GRDB
+internal import Wire
+
+/// What the file has of a job.
+struct StoredJob: Hashable, Sendable {
+    enum Phase: Int, Sendable {
+        /// Accepted and not done: its payload is stored.
+        case waiting = 0
+        /// Its result is stored.
+        case inMailbox = 1
+        /// Given up: its payload is stored.
+        case dead = 2
+        case acknowledged = 3
+        case ended = 4
+
+        var hasPayload: Bool { self == .waiting || self == .dead }
+        var hasResult: Bool { self == .inMailbox }
+    }
+
+    var number: Int64
+    var phase: Phase
+    var attempts: UInt32
+}
+
+/// What a batch of entries changes, once for each job: what was accepted and done within one batch is stored as done, and
+/// its payload not at all.
+struct JobChanges {
+    private var changes: [JobKey: JobChange] = [:]
+    private var order: [JobKey] = []
+    private(set) var lastID: Int64
+
+    /// - Parameters:
+    ///   - stored: what the file has.
+    ///   - lastID: the highest number that a job has there.
+    init(_ entries: [JournalEntry], to stored: [JobKey: StoredJob], after lastID: Int64) {
+        self.lastID = lastID
+        for entry in entries {
+            let key = entry.key
+            if changes[key] == nil {
+                changes[key] = JobChange(key: key, before: stored[key])
+                order.append(key)
+            }
+            if changes[key]!.apply(entry, next: self.lastID + 1) { self.lastID += 1 }
+        }
+    }
+
+    var inOrder: [JobChange] { order.compactMap { changes[$0] } }
+
+    /// The changes are in the file.
+    func settle(_ stored: inout [JobKey: StoredJob]) {
+        for (key, change) in changes { stored[key] = change.after }
+    }
+}
+
+/// What becomes of one job.
+struct JobChange {
+    let key: JobKey
+    let before: StoredJob?
+    /// nil: nothing is known of it (any more).
+    private(set) var after: StoredJob?
+    private var envelope: [UInt8] = []
+    private var sealed: [UInt8] = []
+    private var result: (header: [UInt8], sealed: [UInt8], keptUntil: Int64)?
+    private var code = 0
+
+    init(key: JobKey, before: StoredJob?) {
+        self.key = key
+        self.before = before
+        after = before
+    }
+
+    /// - Parameter next: the number for a job that is new.
+    /// - Returns: whether it took it.
+    mutating func apply(_ entry: JournalEntry, next: Int64) -> Bool {
+        switch entry {
+        case .accepted(_, let envelope, let sealed):
+            // A dead letter that is replayed keeps its place.
+            if after?.phase == .dead {
+                after?.phase = .waiting
+                return false
+            }
+            // As the next generation of a job that is over, its attempts are counted on, by one that nobody has.
+            after = StoredJob(number: next, phase: .waiting, attempts: after.map { $0.attempts + 1 } ?? 0)
+            self.envelope = envelope
+            self.sealed = sealed
+            return true
+        case .attempted(_, let attempt): after?.attempts = attempt
+        case .finished(_, let header, let sealed, let keptUntil):
+            after?.phase = .inMailbox
+            result = (header, sealed, keptUntil)
+        case .acknowledged: after?.phase = .acknowledged
+        case .ended(_, .deadLetter): after?.phase = .dead
+        case .ended(_, let code):
+            after?.phase = .ended
+            self.code = code.rawValue
+        case .forgotten: after = nil
+        }
+        return false
+    }
+
+    func write(_ db: Database) throws {
+        if let before, before.number != after?.number {
+            try db.run("DELETE FROM jobs WHERE number = ?", [before.number])
+            try deletePayload(before, db)
+            try deleteResult(before, db)
+        }
+        guard let after else { return }
+        if before?.number != after.number {
+            try db.run(
+                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    after.number, Data(key.client.bytes), Data(key.job.bytes), Data(envelope), after.phase.rawValue,
+                    after.attempts, code,
+                ])
+            if after.phase.hasPayload {
+                try db.run("INSERT INTO payloads VALUES (?, ?)", [after.number, Data(sealed)])
+            }
+        } else if let before, before != after {
+            try db.run(
+                "UPDATE jobs SET phase = ?, attempts = ?, code = ? WHERE number = ?",
+                [after.phase.rawValue, after.attempts, code, after.number])
+            if !after.phase.hasPayload { try deletePayload(before, db) }
+            if !after.phase.hasResult { try deleteResult(before, db) }
+        }
+        if after.phase.hasResult, let result {
+            try db.run(
+                "INSERT INTO results VALUES (?, ?, ?, ?)",
+                [after.number, Data(result.header), Data(result.sealed), result.keptUntil])
+        }
+    }
+
+    private func deletePayload(_ job: StoredJob, _ db: Database) throws {
+        if job.phase.hasPayload { try db.run("DELETE FROM payloads WHERE number = ?", [job.number]) }
+    }
+
+    private func deleteResult(_ job: StoredJob, _ db: Database) throws {
+        if job.phase.hasResult { try db.run("DELETE FROM results WHERE number = ?", [job.number]) }
+    }
+}
+
+extension Database {
+    /// Runs a statement that is compiled once.
+    func run(_ sql: String, _ values: [any DatabaseValueConvertible]) throws {
+        let statement = try cachedStatement(sql: sql)
+        statement.setUncheckedArguments(StatementArguments(values))
+        try statement.execute()
+    }
+}
+
+extension JournalEntry {
+    var key: JobKey {
+        switch self {
+        case .accepted(let key, _, _), .attempted(let key, _), .finished(let key, _, _, _), .acknowledged(let key),
+            .ended(let key, _), .forgotten(let key):
+            key
+        }
+    }
+}

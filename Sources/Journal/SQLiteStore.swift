@@ -1,0 +1,147 @@
+internal import Disk
+package import Exchange
+package import Foundation
+internal import GRDB
+internal import Wire
+
+/// Jobs, payloads and results in one SQLite file: WAL, `synchronous=FULL`, so a commit is one fsync of the log and survives a
+/// loss of power.
+///
+/// What the file has of a job is kept in memory too (`jobs`), so that no table needs an index over random ids.
+package final class SQLiteStore: JournalStore {
+    let url: URL
+    let database: DatabaseQueue
+    private let lock: FileLock
+    /// What the file holds.
+    var jobs: [JobKey: StoredJob] = [:]
+    var lastID: Int64 = 0
+
+    /// Opens the file, or makes it; brings an older schema up to date.
+    ///
+    /// - Throws: `.inUse`, `.newer`, `.foreign`, `.corrupt`, `.broken`, `.full`.
+    package init(_ url: URL) throws(JournalError) {
+        self.url = url
+        lock = try Self.lock(url)
+        do {
+            var configuration = Configuration()
+            configuration.label = "journal"
+            configuration.busyMode = .timeout(2)
+            database = try DatabaseQueue(path: url.path, configuration: configuration)
+            try database.writeWithoutTransaction { db in
+                try Schema.identify(db, url)
+                try Self.makeDurable(db, url)
+            }
+            try Schema.migrate(database, url)
+        } catch {
+            throw JournalError(error, url)
+        }
+    }
+
+    private static func lock(_ url: URL) throws(JournalError) -> FileLock {
+        let folder = url.deletingLastPathComponent()
+        do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
+            throw JournalError(
+                .broken, "the folder \(folder.path) of the journal cannot be made: \(error.localizedDescription)")
+        }
+        let lock: FileLock
+        do throws(FileLock.Refusal) {
+            lock = try FileLock(URL(filePath: url.path + ".lock"))
+        } catch {
+            switch error {
+            case .held(let process):
+                throw JournalError(
+                    .inUse,
+                    "the journal \(url.path) is in use by process \(process): a broker has a journal of its own; "
+                        + "stop the other one, or name another file with --journal")
+            case .disk(let error): throw JournalError(error.isDiskFull ? .full : .broken, error.message)
+            }
+        }
+        // SQLite gives its log the permissions of the file. Who sends how much to whom is nobody else's business.
+        guard
+            FileManager.default.fileExists(atPath: url.path)
+                || FileManager.default.createFile(
+                    atPath: url.path, contents: nil, attributes: [.posixPermissions: 0o600])
+        else { throw JournalError(.broken, "the journal \(url.path) cannot be made: is its folder writable?") }
+        return lock
+    }
+
+    /// Asks for what the promises rest on, and checks that it was granted.
+    private static func makeDurable(_ db: Database, _ url: URL) throws {
+        let mode = try String.fetchOne(db, sql: "PRAGMA journal_mode = WAL")
+        try db.execute(sql: "PRAGMA synchronous = FULL")
+        let synchronous = try Int.fetchOne(db, sql: "PRAGMA synchronous")
+        guard mode == "wal", synchronous == 2 else {
+            throw JournalError(
+                .broken,
+                "\(url.path) cannot be written durably (journal_mode \(mode ?? "?"), synchronous "
+                    + "\(synchronous.map(String.init) ?? "?")): put it on a local disk")
+        }
+        // A payload is dropped soon after it was stored, and its pages are used again: a long log is copied back seldom, and
+        // then only the newest state of each page.
+        let pageSize = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 4096
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = \((64 << 20) / pageSize)")
+        try db.execute(sql: "PRAGMA cache_size = -8192")
+    }
+
+    // MARK: JournalStore
+
+    package func commit(_ entries: [JournalEntry]) throws(JournalError) {
+        let changes = JobChanges(entries, to: jobs, after: lastID)
+        do {
+            try database.writeWithoutTransaction { db in
+                try db.inTransaction(.immediate) {
+                    for change in changes.inOrder { try change.write(db) }
+                    return .commit
+                }
+            }
+        } catch {
+            throw JournalError(error, url)
+        }
+        changes.settle(&jobs)
+        lastID = changes.lastID
+    }
+
+    package func shortage() -> JournalError? {
+        var system = statvfs()
+        guard statvfs(url.path, &system) == 0 else { return nil }
+        let block = UInt64(system.f_frsize)
+        let free = UInt64(system.f_bavail) * block
+        // Room for everything that may be on its way to the disk: results of running jobs, a log that is copied back.
+        let reserve = min(64 << 20, UInt64(system.f_blocks) * block / 8)
+        guard free < reserve else { return nil }
+        return JournalError(
+            .full, "the disk of \(url.path) has \(free >> 20) MB left of the \(reserve >> 20) MB that a broker needs")
+    }
+}
+
+extension JournalError {
+    init(_ error: any Error, _ url: URL) {
+        if let error = error as? JournalError {
+            self = error
+            return
+        }
+        guard let error = error as? DatabaseError else {
+            self.init(.broken, "the journal \(url.path) cannot be used: \(error)")
+            return
+        }
+        let what = "\(error.message ?? "no reason given") (SQLite error \(error.extendedResultCode.rawValue))"
+        switch (error.resultCode, error.extendedResultCode) {
+        case (.SQLITE_CORRUPT, _), (.SQLITE_NOTADB, _):
+            self.init(.corrupt, Self.corruption(of: url, what))
+        case (.SQLITE_FULL, _), (_, .SQLITE_IOERR_SHMSIZE):
+            self.init(.full, "the disk of the journal \(url.path) is full: \(what)")
+        case (.SQLITE_BUSY, _), (_, .SQLITE_IOERR_WRITE), (_, .SQLITE_IOERR_LOCK), (_, .SQLITE_IOERR_NOMEM):
+            self.init(.unwritable, "the journal \(url.path) cannot be written now: \(what)")
+        default:
+            self.init(.broken, "the journal \(url.path) cannot be used: \(what)")
+        }
+    }
+
+    static func corruption(of url: URL, _ what: String) -> String {
+        """
+        the journal \(url.path) is damaged: \(what). Move it and the files \(url.lastPathComponent)-wal and -shm beside it \
+        away, or put a backup in their place, and start the broker again: clients submit every job again whose result they do \
+        not have. Results that waited for clients are computed again
+        """
+    }
+}

@@ -1,0 +1,71 @@
+import Testing
+import Wire
+
+@testable import Exchange
+
+@Suite struct CommitBarrierTests {
+    private static let client = ConnectionID(side: .client, number: 1)
+    private static let worker = ConnectionID(side: .worker, number: 2)
+
+    private static func send(_ body: WireControl.OneOf_Body, _ sequence: UInt64, to connection: ConnectionID)
+        -> BrokerAction
+    {
+        var frames = Frames(body)
+        frames.control.sequence = sequence
+        return .send(frames, to: connection)
+    }
+
+    private static func job(attempt: UInt32) -> WireControl.OneOf_Body {
+        var job = WireJob()
+        job.job.fence.attempt = attempt
+        return .job(job)
+    }
+
+    /// Connection and sequence of what is let go.
+    private static func names(_ actions: [BrokerAction]) -> [String] {
+        actions.map { action in
+            switch action {
+            case .append: "append"
+            case .send(let frames, let connection): "\(connection.number):\(frames.control.sequence)"
+            case .drop(let connection): "drop \(connection.number)"
+            }
+        }
+    }
+
+    @Test func aClaimWaitsForItsEntriesAndTheRestDoesNot() {
+        var barrier = CommitBarrier()
+        let now = barrier.pass(
+            [
+                .append(.acknowledged(JobKey(client: identifier(1), job: identifier(1)))),
+                Self.send(.accepted(WireAccepted()), 1, to: Self.client),
+                Self.send(Self.job(attempt: 1), 1, to: Self.worker),
+            ], after: 1, stored: 0)
+        #expect(Self.names(now) == ["2:1"])
+        #expect(barrier.release(stored: 0).isEmpty)
+        #expect(Self.names(barrier.release(stored: 1)) == ["1:1"])
+        #expect(barrier.count == 0)
+        #expect(
+            Self.names(barrier.pass([Self.send(.accepted(WireAccepted()), 2, to: Self.client)], after: 1, stored: 1))
+                == ["1:2"])
+    }
+
+    @Test func aLaterAttemptWaits() {
+        var barrier = CommitBarrier()
+        #expect(barrier.pass([Self.send(Self.job(attempt: 2), 1, to: Self.worker)], after: 1, stored: 0).isEmpty)
+    }
+
+    @Test func messagesOfAConnectionKeepTheirOrder() {
+        var barrier = CommitBarrier()
+        #expect(barrier.pass([Self.send(.accepted(WireAccepted()), 1, to: Self.client)], after: 1, stored: 0).isEmpty)
+        let now = barrier.pass(
+            [
+                Self.send(.pong(WirePong()), 2, to: Self.client), Self.send(.pong(WirePong()), 1, to: Self.worker),
+                .drop(Self.client),
+            ], after: 1, stored: 0)
+        #expect(Self.names(now) == ["2:1"])
+        // What depends on later entries stays.
+        _ = barrier.pass([Self.send(.ackStored(WireAckStored()), 2, to: Self.worker)], after: 2, stored: 0)
+        #expect(Self.names(barrier.release(stored: 1)) == ["1:1", "1:2", "drop 1"])
+        #expect(Self.names(barrier.release(stored: 2)) == ["2:2"])
+    }
+}
