@@ -54,7 +54,7 @@ final class Pool {
                     arguments: Self.texts(
                         ["broker"] + common + [
                             "--kit", op.kitFolder(try NodeName("broker")).path, "--clients", "tcp://127.0.0.1:*",
-                            "--workers", "tcp://127.0.0.1:*", "--announce", endpoints.path,
+                            "--workers", "tcp://127.0.0.1:*", "--announce", endpoints.path, "--journal", "memory",
                         ]))
             ], readyFile: endpoints.path)
         let slots = Workload.batch / bench.workers, threads = max(1, bench.threads / bench.workers)
