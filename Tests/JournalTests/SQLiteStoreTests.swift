@@ -102,6 +102,20 @@ import Wire
         #expect(pages * 4096 < 200_000)
     }
 
+    /// 100,000 in a second, optimised, is the aim; this build is not, and the machine may be busy.
+    @Test func manyJobsAreFoundAgainSoon() throws {
+        let scene = try Scene()
+        do {
+            let store = try SQLiteStore(scene.file)
+            _ = try store.recover()
+            try store.commit((0..<5_000).map { Scene.accepted($0, bytes: 200) })
+        }
+        let start = ContinuousClock.now
+        let found = try SQLiteStore(scene.file).recover().entries.count
+        #expect(found == 5_000)
+        #expect(ContinuousClock.now - start < .seconds(5))
+    }
+
     @Test func onlyItsOwnUserMayReadIt() throws {
         let scene = try Scene()
         let store = try SQLiteStore(scene.file)
