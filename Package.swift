@@ -68,6 +68,7 @@ let floor2: [Target] = [
 let floor3: [Target] = [
     room("Exchange", ["Wire", collections]),
     room("Journal", ["Exchange", "Wire", "Disk", grdb]),
+    room("Simulation", ["Exchange", "Wire"]),
     room("Fabric", ["Exchange", "Trust", "Sodium", "Wire", "ZeroMQ", collections, logging]),
 ]
 
@@ -115,7 +116,8 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "Workbench", "LoadTest", "CommandOptions", "Journal", "Launch", "Exchange", "Topology", "Trust",
+            "Broker", "Workbench", "LoadTest", "CommandOptions", "Journal", "Launch", "Exchange", "Simulation",
+            "Topology", "Trust",
             "Observability", "Wire",
             "Chain", arguments, logging, lifecycle, signals,
         ],
@@ -148,6 +150,7 @@ let testTargets: [Target] = [
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),
     tests("Journal", ["Journal", "Exchange", "Wire", grdb]),
+    tests("Simulation", ["Simulation", "Exchange", "Wire"]),
     tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium", logging]),
     tests(
         "Broker",

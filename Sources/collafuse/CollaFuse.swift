@@ -15,6 +15,6 @@ struct CollaFuse: AsyncParsableCommand {
         subcommands: [
             Up.self, Keys.self, BrokerCommand.self, LoadTestCommand.self, WorkerForward.self, ClientForward.self,
             ModelForward.self,
-            SampleForward.self, ReportForward.self, BaselineForward.self, BenchForward.self,
+            SampleForward.self, ReportForward.self, BaselineForward.self, BenchForward.self, Simulate.self,
         ])
 }

@@ -1,0 +1,292 @@
+internal import Exchange
+internal import Wire
+
+/// The broker: the real `BrokerCore` behind the real `CommitBarrier`, and a journal on a virtual disk that takes its time.
+final class BrokerNode {
+    /// Where in a round a crash strikes.
+    enum CrashPoint: CaseIterable {
+        case beforeWrite, afterWrite, afterSync, amidSends
+    }
+
+    unowned let world: Simulation
+    private(set) var core: BrokerCore?
+    private var barrier = CommitBarrier()
+    private(set) var journal = SimulatedJournal()
+    private var stored: UInt64 = 0
+    private var random: SplitMix64
+
+    /// Grows with every start.
+    private(set) var life = 0
+    private var tickDue: Int64 = .max
+    var pausedUntil: Int64 = 0
+    /// Milliseconds by which its wall clock is wrong.
+    var wallOffset: Int64 = 0
+    var crashPoint: CrashPoint?
+    /// Uptime until which the disk is full.
+    var fullUntil: Int64 = 0
+    private var isCommitting = false
+
+    init(world: Simulation, random: SplitMix64) {
+        self.world = world
+        self.random = random
+    }
+
+    var moment: Moment {
+        var moment = world.moment
+        moment.wall += wallOffset
+        return moment
+    }
+
+    func start() {
+        guard core == nil else { return }
+        life += 1
+        journal.disk.isFull = false
+        let batches = journal.recover(keepsTornTail: world.bug == .tornTailKept)
+        // What survived a crash without having been promised is stored too.
+        for batch in batches where batch.number > stored { note(batch) }
+        stored = batches.last?.number ?? 0
+        var entries = batches.flatMap(\.entries)
+        if world.bug == .redeliveryForgotten {
+            var leased: Set<JobKey> = []
+            for case .attempted(let key, _) in entries { leased.insert(key) }
+            for case .finished(let key, _, _, _) in entries { leased.remove(key) }
+            entries.removeAll { leased.contains($0.key) }
+        }
+        core = BrokerCore(
+            configuration: Deployment.configuration, broker: Deployment.broker, bootEpoch: journal.bootEpoch,
+            recovered: entries, random: SplitMix64(seed: random.next()))
+        barrier = CommitBarrier()
+        isCommitting = false
+        crashPoint = nil
+        audit()
+        scheduleTick(at: world.now)
+    }
+
+    /// Entries of a batch are stored now.
+    private func note(_ batch: SimulatedJournal.Batch) {
+        for entry in batch.entries { world.checker.stored(entry, epoch: batch.epoch, wall: batch.wall) }
+    }
+
+    // MARK: what reaches it
+
+    func receive(_ frames: Frames, from connection: ConnectionID, as principal: Principal) {
+        guard core != nil else { return }
+        var frames = frames
+        if world.bug == .fencesIgnored { renew(&frames) }
+        let actions = core?.receive(frames, from: connection, as: principal, at: moment) ?? []
+        if case .submit = frames.control.body, !Self.isAnswered(actions, on: connection) {
+            world.checker.object("a SUBMIT of \(connection) got no answer")
+        }
+        carryOut(actions)
+    }
+
+    private static func isAnswered(_ actions: [BrokerAction], on connection: ConnectionID) -> Bool {
+        actions.contains { action in
+            switch action {
+            case .drop(let dropped): return dropped == connection
+            case .send(let frames, let receiver):
+                guard receiver == connection else { return false }
+                switch frames.control.body {
+                case .accepted, .rejected, .conflict, .ended, .ackStored: return true
+                default: return false
+                }
+            case .append: return false
+            }
+        }
+    }
+
+    /// The planted bug: any result is taken for one of the newest attempt.
+    private func renew(_ frames: inout Frames) {
+        guard case .workerResult(var result) = frames.control.body,
+            let header = try? ResultHeader(bytes: frames.attachments[0]),
+            let newest = world.checker.records[header.key]?.newest
+        else { return }
+        result.job.fence = newest.message
+        frames.control.body = .workerResult(result)
+        frames.attachments[0] =
+            ResultHeader(
+                client: header.client, job: header.job, envelopeHash: header.envelopeHash, fence: newest,
+                status: header.status, worker: header.worker
+            ).bytes
+    }
+
+    func unreachable(_ connection: ConnectionID) {
+        carryOut(core?.unreachable(connection, at: moment) ?? [])
+    }
+
+    func tick(life: Int) {
+        guard self.life == life, tickDue <= world.now, core != nil else { return }
+        tickDue = .max
+        carryOut(core?.tick(at: moment) ?? [])
+    }
+
+    private func scheduleTick(at time: Int64) {
+        tickDue = max(time, world.now)
+        world.schedule(.tickBroker(life: life), at: tickDue)
+    }
+
+    // MARK: rounds
+
+    private func carryOut(_ actions: [BrokerAction]) {
+        guard core != nil else { return }
+        var entries: [JournalEntry] = []
+        for case .append(let entry) in actions { entries.append(entry) }
+        for case .send(let frames, _) in actions { noteLease(frames) }
+        let number = entries.isEmpty ? journal.appended : journal.append(entries, wall: moment.wall)
+        guard !crashes(at: .beforeWrite) else { return }
+        beginCommit()
+        guard core != nil else { return }
+        let stored = world.bug == .acceptedBeforeSync ? UInt64.max : self.stored
+        send(barrier.release(stored: stored) + barrier.pass(actions, after: number, stored: stored))
+        if let due = core?.nextDeadline, due < tickDue { scheduleTick(at: due) }
+    }
+
+    private func send(_ actions: [BrokerAction]) {
+        for action in actions {
+            guard case .send(let frames, let connection) = action else { continue }
+            if crashPoint == .amidSends, random.chance(0.3) { return world.crashBroker() }
+            observe(frames, to: connection)
+            world.send(frames, to: connection)
+        }
+    }
+
+    private func observe(_ frames: Frames, to connection: ConnectionID) {
+        guard case .accepted(let accepted) = frames.control.body, let client = world.client(behind: connection),
+            let job = JobID(accepted.jobID)
+        else { return }
+        world.checker.promised(JobKey(client: client, job: job))
+    }
+
+    /// When it is decided: a lease runs while its JOB waits for the disk.
+    private func noteLease(_ frames: Frames) {
+        guard case .job(let job) = frames.control.body, let client = ClientID(job.job.clientID),
+            let id = JobID(job.job.jobID)
+        else { return }
+        world.checker.leased(JobKey(client: client, job: id), alone: job.alone)
+    }
+
+    // MARK: the disk
+
+    private func beginCommit() {
+        guard !isCommitting, !journal.isIdle else { return }
+        do {
+            if !journal.isWriting { try journal.write() }
+        } catch {
+            // Full: nothing new is taken, and it is tried again.
+            core?.takeJobs(false)
+            isCommitting = true
+            return world.schedule(.commit(life: life, isRetry: true), at: world.now + 1 * .second)
+        }
+        isCommitting = true
+        guard !crashes(at: .afterWrite) else { return }
+        let wait = random.chance(0.01) ? random.milliseconds(100...900) : random.milliseconds(1...12)
+        world.schedule(.commit(life: life, isRetry: false), at: world.now + wait)
+    }
+
+    func commit(life: Int, isRetry: Bool) {
+        guard self.life == life, core != nil else { return }
+        isCommitting = false
+        if world.now >= fullUntil { journal.disk.isFull = false }
+        guard !isRetry else { return carryOut([]) }
+        do {
+            for batch in try journal.sync() {
+                note(batch)
+                stored = batch.number
+            }
+        } catch { return world.crashBroker() }
+        core?.takeJobs(true)
+        guard !crashes(at: .afterSync) else { return }
+        carryOut([])
+    }
+
+    func fillDisk(until time: Int64) {
+        fullUntil = time
+        journal.disk.isFull = true
+    }
+
+    func failNextSync() { journal.disk.failsNextSync = true }
+
+    // MARK: the end
+
+    private func crashes(at point: CrashPoint) -> Bool {
+        guard crashPoint == point, core != nil else { return false }
+        world.crashBroker()
+        return true
+    }
+
+    func crash(losesPower: Bool) {
+        core = nil
+        tickDue = .max
+        crashPoint = nil
+        pausedUntil = 0
+        journal.crash(losesPower: losesPower, &random)
+    }
+
+    /// As SIGTERM would have it.
+    func leave() {
+        guard let actions = core?.close(at: moment) else { return }
+        carryOut(actions)
+        guard core != nil else { return }
+        if let batches = try? finishJournal() { for batch in batches { note(batch); stored = batch.number } }
+        send(barrier.release(stored: stored))
+    }
+
+    private func finishJournal() throws(VirtualDisk.Failure) -> [SimulatedJournal.Batch] {
+        var batches: [SimulatedJournal.Batch] = []
+        if journal.isWriting { batches += try journal.sync() }
+        if !journal.isIdle {
+            try journal.write()
+            batches += try journal.sync()
+        }
+        return batches
+    }
+
+    // MARK: for the checker
+
+    /// Only when nothing is on its way to the disk do broker and journal have to say the same.
+    func audit() {
+        guard let core else { return }
+        world.checker.audit(core.snapshot, limits: Deployment.configuration.limits)
+        guard journal.isIdle else { return }
+        world.checker.audit(core.jobReports()) { core.jobReport($0) }
+    }
+
+    /// The operator replays dead letters.
+    func retry(_ keys: [JobKey]) {
+        for key in keys {
+            guard let actions = core?.retry(key, at: moment) else { continue }
+            carryOut(actions)
+        }
+    }
+}
+
+/// Who and what there is in every history.
+enum Deployment {
+    static let run: RunID = identifier(7)
+    static let denoiseKey: PoolKeyID = identifier(100)
+    static let trainKey: PoolKeyID = identifier(101)
+    static let broker: BrokerID = identifier(1)
+    /// Unix time in milliseconds at uptime 0.
+    static let wall: Int64 = 1_800_000_000_000
+
+    /// The broker's defaults, but for limits so low that they are reached.
+    static let configuration: BrokerConfiguration = {
+        var configuration = BrokerConfiguration()
+        configuration.runs = [run]
+        configuration.poolKeys = [
+            denoiseKey: BrokerConfiguration.PoolKey(role: .denoise, openUntil: .max),
+            trainKey: BrokerConfiguration.PoolKey(role: .train, openUntil: .max),
+        ]
+        configuration.keyBundle = [1, 2, 3]
+        configuration.limits.jobs = 64
+        configuration.limits.jobsPerClient = 24
+        configuration.limits.bytes = 64 << 10
+        configuration.limits.bytesPerClient = 24 << 10
+        configuration.limits.resultBytes = 48 << 10
+        configuration.limits.resultBytesPerClient = 24 << 10
+        configuration.limits.checkpointBytes = 4 << 10
+        configuration.credit = 4
+        configuration.resultWindow = 4
+        return configuration
+    }()
+}

@@ -1,0 +1,106 @@
+internal import Exchange
+internal import Wire
+
+extension Simulation {
+    func injectFault() {
+        sweepConnections()
+        schedule(.fault, at: now + random.around(seconds: settings.secondsPerFault))
+        let able = Fault.allCases.filter { settings.faults.contains($0) && $0 != .powerLoss && $0 != .poison }
+        guard !able.isEmpty else { return }
+        let fault = able[random.below(able.count)]
+        faults[fault, default: 0] += 1
+        let node = nodes[random.below(nodes.count)]
+        let worker = workers[random.below(workers.count)]
+        switch fault {
+        case .brokerCrash: broker.crashPoint = BrokerNode.CrashPoint.allCases[random.below(4)]
+        case .workerCrash: crash(worker)
+        case .clientCrash: crash(clients[random.below(clients.count)])
+        case .restart: restart()
+        case .pause: pause(node)
+        case .hang: worker.hangsUntil = now + random.milliseconds(1_000...30_000)
+        case .handBack:
+            if worker.isUp, worker.pausedUntil <= now { worker.handBack(random.chance(0.5) ? .busy : .outOfMemory) }
+        case .cut: cut(node)
+        case .loss: node.losesNext = true
+        case .duplicate: cut(node, repeats: true)
+        case .partition: node.partitionedUntil = now + random.milliseconds(500...40_000)
+        case .failedSync: broker.failNextSync()
+        case .fullDisk: broker.fillDisk(until: now + random.milliseconds(500...15_000))
+        case .clock: broker.wallOffset = Int64(random.below(60_000)) - 30_000
+        case .powerLoss, .poison: break
+        }
+    }
+
+    private func restart() {
+        let choice = random.below(nodes.count + 1)
+        if choice < nodes.count {
+            let node = nodes[choice]
+            guard node.isUp, node.pausedUntil <= now else { return }
+            node.leave()
+        } else {
+            broker.leave()
+            crashBroker()
+        }
+    }
+
+    /// Longer than a lease at times.
+    private func pause(_ node: Node) {
+        if random.chance(0.2) {
+            broker.pausedUntil = now + random.milliseconds(100...20_000)
+        } else {
+            node.pausedUntil = now + random.milliseconds(100...40_000)
+        }
+    }
+
+    /// Whether this is the moment at which the process ends.
+    func takesCrash(_ node: Node) -> Bool {
+        !isQuiet && settings.faults.contains(.workerCrash) && random.chance(0.02)
+    }
+
+    /// The process is gone, at once, and another is started after a while.
+    func crash(_ node: Node) {
+        guard node.isUp else { return }
+        if random.chance(0.5), let id = node.connection { connections[id]?.isDead = true }
+        stop(node)
+    }
+
+    func stop(_ node: Node) {
+        node.isUp = false
+        node.connection = nil
+        node.tickDue = .max
+        node.pausedUntil = 0
+        schedule(.start(node: node.index), at: now + random.milliseconds(100...6_000))
+    }
+
+    func start(_ node: Node) {
+        guard !node.isUp else { return }
+        node.isUp = true
+        node.life += 1
+        node.socket += 1
+        node.connection = nil
+        node.start()
+    }
+
+    func crashBroker() {
+        guard broker.core != nil else { return }
+        broker.crash(losesPower: settings.faults.contains(.powerLoss) && random.chance(0.5))
+        for node in nodes {
+            if let id = node.connection, connections[id]?.brokerLife != nil { node.connection = nil }
+        }
+        schedule(.startBroker, at: now + random.milliseconds(200...8_000))
+    }
+
+    /// From now on nothing goes wrong.
+    func endFaults() {
+        broker.crashPoint = nil
+        broker.wallOffset = 0
+        broker.pausedUntil = min(broker.pausedUntil, now)
+        broker.fullUntil = min(broker.fullUntil, now)
+        for node in nodes {
+            node.losesNext = false
+            node.pausedUntil = min(node.pausedUntil, now)
+            node.partitionedUntil = min(node.partitionedUntil, now)
+        }
+        for worker in workers { worker.hangsUntil = min(worker.hangsUntil, now) }
+    }
+}

@@ -1,0 +1,127 @@
+internal import Exchange
+internal import Wire
+
+/// A TCP connection: what is sent over it comes in order, later, or not at all.
+struct Connection {
+    let node: Int
+    let socket: Int
+    /// The broker that it reached; nil: none yet.
+    var brokerLife: Int?
+    var lastUp: Int64 = 0
+    var lastDown: Int64 = 0
+    /// Nothing more comes through, not even what is on its way.
+    var isDead = false
+}
+
+extension Simulation {
+    /// Over the node's connection, or a new one.
+    func send(_ frames: Frames, from node: Node) {
+        observe(frames, from: node)
+        node.lastMessage = frames
+        if node.losesNext {
+            node.losesNext = false
+            return
+        }
+        let id = node.connection ?? connect(node)
+        transmit(frames, over: id, from: node)
+    }
+
+    private func connect(_ node: Node) -> ConnectionID {
+        connectionCount += 1
+        let id = ConnectionID(side: node.index < clients.count ? .client : .worker, number: connectionCount)
+        connections[id] = Connection(node: node.index, socket: node.socket)
+        node.connection = id
+        return id
+    }
+
+    private func transmit(_ frames: Frames, over id: ConnectionID, from node: Node) {
+        guard var connection = connections[id] else { return }
+        connection.lastUp = max(connection.lastUp + 1, arrival(at: node))
+        connections[id] = connection
+        schedule(.toBroker(id, frames), at: connection.lastUp)
+    }
+
+    /// Most take some milliseconds, some much longer; over a partition, until it is healed.
+    private func arrival(at node: Node) -> Int64 {
+        let delay = random.chance(0.02) ? random.milliseconds(50...1_500) : random.milliseconds(1...20)
+        return max(now, node.partitionedUntil) + delay
+    }
+
+    func deliver(_ frames: Frames, over id: ConnectionID) {
+        guard var connection = connections[id], !connection.isDead else { return }
+        let node = nodes[connection.node]
+        guard broker.core != nil else {
+            // libzmq tries on until there is somebody, with what waits for it.
+            guard connection.brokerLife == nil, node.isUp, node.connection == id else { return }
+            connection.lastUp = max(connection.lastUp, now + 300 * .millisecond)
+            connections[id] = connection
+            return schedule(.toBroker(id, frames), at: now + 300 * .millisecond)
+        }
+        if connection.brokerLife == nil {
+            connection.brokerLife = broker.life
+            connections[id] = connection
+        }
+        guard connection.brokerLife == broker.life else { return }
+        broker.receive(frames, from: id, as: node.principal)
+    }
+
+    func send(_ frames: Frames, to id: ConnectionID) {
+        guard var connection = connections[id], !connection.isDead else { return noteUnreachable(id) }
+        let node = nodes[connection.node]
+        guard node.isUp, node.connection == id, node.socket == connection.socket else { return noteUnreachable(id) }
+        if node.losesNext {
+            node.losesNext = false
+            return
+        }
+        connection.lastDown = max(connection.lastDown + 1, arrival(at: node))
+        connections[id] = connection
+        schedule(
+            .toNode(node: node.index, life: node.life, socket: node.socket, id, frames), at: connection.lastDown)
+    }
+
+    /// The ROUTER may find out, or the silence will tell.
+    private func noteUnreachable(_ id: ConnectionID) {
+        guard random.chance(0.3) else { return }
+        schedule(.unreachable(id, life: broker.life), at: now)
+    }
+
+    func deliver(_ frames: Frames, over id: ConnectionID, to node: Node, life: Int, socket: Int) {
+        guard node.isUp, node.life == life, node.socket == socket, connections[id]?.isDead == false else { return }
+        node.receive(frames)
+    }
+
+    /// The connection breaks. What is on its way to the broker is lost, or comes all the same.
+    ///
+    /// - Parameter repeats: the last message comes again on the next.
+    func cut(_ node: Node, repeats: Bool = false) {
+        guard let id = node.connection else { return }
+        connections[id]?.isDead = random.chance(0.5)
+        node.connection = nil
+        guard repeats, let frames = node.lastMessage else { return }
+        transmit(frames, over: connect(node), from: node)
+    }
+
+    /// Forgets connections that nothing can come over any more.
+    func sweepConnections() {
+        guard connections.count > 8 * nodes.count else { return }
+        let current = Set(nodes.compactMap(\.connection))
+        connections = connections.filter { id, connection in
+            current.contains(id)
+                || (!connection.isDead && max(connection.lastUp, connection.lastDown) + 60 * .second > now)
+        }
+    }
+
+    func client(behind id: ConnectionID) -> ClientID? {
+        guard let connection = connections[id], connection.node < clients.count else { return nil }
+        return clients[connection.node].id
+    }
+
+    /// What leaves a client is checked: a masked image leaves once.
+    private func observe(_ frames: Frames, from node: Node) {
+        guard case .submit = frames.control.body, let client = node as? ClientNode,
+            let order = Order(frames.attachments[1]), let image = order.image
+        else { return }
+        checker.released(
+            IngestCore.Key(client: client.id, publication: identifier(Int(image))), noise: order.noise)
+    }
+}

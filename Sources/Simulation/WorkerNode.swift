@@ -1,0 +1,199 @@
+internal import Exchange
+internal import Wire
+
+/// A worker: the real `WorkerCore`, and an engine that counts steps. One that trains has the run's store of publications, and the
+/// real `IngestCore` as its index.
+final class WorkerNode: Node {
+    private struct Run {
+        let order: Order
+        let fence: Fence
+        let generation: UInt32
+        let arrival: Int
+        let isAlone: Bool
+        var done: Int
+        /// Handed to the store; the receipt follows.
+        var isStoring = false
+    }
+
+    let id: WorkerID
+    private let roles: Set<WorkerRole>
+    private var core: WorkerCore
+    private var running: [JobKey: Run] = [:]
+    private var arrivals = 0
+    private var iterations: UInt64 = 0
+    private var ingest = IngestCore(timesteps: 1_000)
+    private var isEngineScheduled = false
+    var hangsUntil: Int64 = 0
+
+    /// The run's store: it outlives the process.
+    private var store: [(key: IngestCore.Key, noise: UInt64)] = []
+
+    init(index: Int, roles: Set<WorkerRole>, world: Simulation, random: SplitMix64) {
+        var random = random
+        id = identifier(1_000 + index)
+        self.roles = roles
+        core = Self.core(roles, &random)
+        super.init(index: index, principal: .worker(id, roles: roles), world: world, random: random)
+    }
+
+    private static func core(_ roles: Set<WorkerRole>, _ random: inout SplitMix64) -> WorkerCore {
+        let keys = [Deployment.denoiseKey, Deployment.trainKey]
+        return WorkerCore(
+            offer: .init(roles: roles, slots: 3, run: Deployment.run, poolKeys: keys),
+            random: SplitMix64(seed: random.next()))
+    }
+
+    override var nextDeadline: Int64? { core.nextDeadline }
+    override func opened() { carryOut(core.opened(at: world.moment)) { note($0) } }
+    override func receive(_ frames: Frames) { carryOut(core.receive(frames, at: world.moment)) { note($0) } }
+    override func tick() { carryOut(core.tick(at: world.moment)) { note($0) } }
+
+    private func give(_ command: WorkerCore.Command) {
+        carryOut(core.handle(command, at: world.moment)) { note($0) }
+    }
+
+    override func start() {
+        core = Self.core(roles, &random)
+        running = [:]
+        iterations = 0
+        isEngineScheduled = false
+        ingest = IngestCore(timesteps: 1_000)
+        for publication in store { insert(publication.key, publication.noise) }
+        opened()
+    }
+
+    override func leave() {
+        handBack(.draining)
+        if isUp { give(.close) }
+    }
+
+    func handBack(_ code: WireCode) {
+        for (key, run) in inOrder where !run.isStoring {
+            running[key] = nil
+            give(.nack(key, run.fence, code, "handed back", retryAfter: 100 * .millisecond))
+        }
+    }
+
+    private var inOrder: [(key: JobKey, value: Run)] { running.sorted { $0.value.arrival < $1.value.arrival } }
+
+    // MARK: the engine
+
+    /// One pass.
+    func step() {
+        isEngineScheduled = false
+        guard !running.isEmpty else { return }
+        if hangsUntil > world.now { return scheduleEngine(at: hangsUntil) }
+        scheduleEngine(at: world.now + random.milliseconds(100...400))
+        iterations += 1
+        give(.iterations(iterations))
+        let life = life
+        for (key, run) in inOrder where isUp && self.life == life && !run.isStoring {
+            let done = run.done + 1
+            running[key]?.done = done
+            if run.order.isPoison, done * 2 >= Int(run.order.steps) {
+                return world.crash(self)
+            }
+            if done >= Int(run.order.steps) {
+                finish(key, run)
+            } else {
+                give(.progress(key, run.fence, done: UInt64(done), total: UInt64(run.order.steps)))
+                if random.chance(0.1) {
+                    give(
+                        .checkpoint(
+                            key, run.fence, step: UInt32(done), version: 1,
+                            sealed: Self.state(key, run.generation, done)))
+                }
+            }
+        }
+    }
+
+    private func scheduleEngine(at time: Int64) {
+        guard !isEngineScheduled else { return }
+        isEngineScheduled = true
+        world.schedule(.engine(node: index, life: life), at: time)
+    }
+
+    private func finish(_ key: JobKey, _ run: Run) {
+        guard run.order.image != nil else { return answer(key, run) }
+        running[key]?.isStoring = true
+        world.schedule(.storePublication(node: index, life: life, key, run.fence), in: random.milliseconds(2...60))
+    }
+
+    /// The publication goes into the store, and the index, at once; then the receipt is given.
+    func storePublication(_ key: JobKey, _ fence: Fence) {
+        guard let run = running[key], run.fence == fence, let image = run.order.image else { return }
+        let name = IngestCore.Key(client: key.client, publication: identifier(Int(image)))
+        switch ingest.judge(name, hash: Self.hash(run.order.noise)) {
+        case .new:
+            store.append((name, run.order.noise))
+            world.checker.ingested(name, noise: run.order.noise)
+            insert(name, run.order.noise)
+            // The process may end between the two.
+            if world.takesCrash(self) { return world.crash(self) }
+        case .duplicate: break
+        case .replaced: world.checker.object("\(key): other values under an image's name reached the trainer")
+        }
+        answer(key, run)
+    }
+
+    private func insert(_ key: IngestCore.Key, _ noise: UInt64) {
+        let publication = IngestCore.Publication(
+            key: key, hash: Self.hash(noise), cut: 1 + Int(noise % 998), label: 0, isFresh: false, slot: 0)
+        do { try ingest.insert(publication) } catch {
+            world.checker.object("the index refused a publication: \(error)")
+        }
+        if ingest.coverage.publications > store.count { world.checker.object("the index counts a publication twice") }
+    }
+
+    private static func hash(_ noise: UInt64) -> Digest { identifier(Int(noise >> 1)) }
+
+    private func answer(_ key: JobKey, _ run: Run) {
+        running[key] = nil
+        let answer = Answer(key: key, generation: run.generation, fence: run.fence)
+        let header = ResultHeader(
+            client: key.client, job: key.job, envelopeHash: identifier(0), fence: run.fence, status: .done, worker: id)
+        give(
+            .result(key, run.fence, cost: UInt64(run.order.steps) * 250_000, header: header.bytes, sealed: answer.bytes)
+        )
+    }
+
+    /// Stands for the sealed state.
+    private static func state(_ key: JobKey, _ generation: UInt32, _ step: Int) -> [UInt8] {
+        key.client.bytes + key.job.bytes + UInt64(generation).bytes(4) + UInt64(step).bytes(4)
+    }
+
+    // MARK: what it is told
+
+    private func note(_ event: WorkerCore.Event) {
+        switch event {
+        case .job(let job): take(job)
+        case .cancel(let key, let fence, _):
+            if running[key]?.fence == fence { running[key] = nil }
+        case .welcomed, .lost, .resultStored, .versionsNeeded, .brokerDraining: break
+        }
+    }
+
+    private func take(_ job: WorkerCore.Assignment) {
+        guard let order = Order(job.sealed), (order.image != nil) == (job.envelope.kind == .publish) else {
+            return world.checker.object("\(job.key): a worker got a payload that nobody sent")
+        }
+        if running[job.key] != nil { world.checker.object("\(job.key): a worker got a job that it runs") }
+        if job.alone, running.values.contains(where: \.isAlone) {
+            world.checker.object("\(job.key): two suspects share a worker")
+        }
+        var done = 0
+        if let checkpoint = job.checkpoint {
+            done = Int(checkpoint.header.step)
+            if checkpoint.header.fence.attempt >= job.fence.attempt || done >= Int(order.steps)
+                || checkpoint.sealed != Self.state(job.key, job.envelope.generation, done)
+            {
+                world.checker.object("\(job.key): a worker got a checkpoint that is not its job's")
+            }
+        }
+        arrivals += 1
+        running[job.key] = Run(
+            order: order, fence: job.fence, generation: job.envelope.generation, arrival: arrivals, isAlone: job.alone,
+            done: done)
+        scheduleEngine(at: world.now + random.milliseconds(50...400))
+    }
+}

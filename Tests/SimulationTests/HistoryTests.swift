@@ -1,0 +1,50 @@
+import Testing
+
+@testable import Simulation
+
+/// The real machines, with everything that can go wrong: nothing that must not happen does, and all comes to its end.
+@Suite struct HistoryTests {
+    @Test(arguments: UInt64(1)...8) func holds(seed: UInt64) {
+        var settings = SimulationSettings(seed: seed)
+        settings.hours = 0.15
+        let report = Simulation(settings).run()
+        #expect(report.violations.isEmpty, "\(report.failure)")
+        #expect(report.accepted > 50 && report.surfaced > 30 && report.faults.values.reduce(0, +) > 50)
+    }
+
+    @Test(arguments: Fault.allCases) func holdsUnderOneKindOfFault(fault: Fault) {
+        var settings = SimulationSettings(seed: 100)
+        settings.hours = 0.05
+        settings.faults = [fault]
+        let report = Simulation(settings).run()
+        #expect(report.violations.isEmpty, "\(report.failure)")
+    }
+
+    /// Seeds that found something: two first attempts of one job after a crash, and a lease that ran out while its JOB waited for a
+    /// full disk.
+    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1)]) func holdsWhereSomethingWasFound(seed: UInt64, hours: Double) {
+        var settings = SimulationSettings(seed: seed)
+        settings.hours = hours
+        let report = Simulation(settings).run()
+        #expect(report.violations.isEmpty, "\(report.failure)")
+    }
+
+    @Test func aSeedReplays() {
+        func history(_ seed: UInt64) -> UInt64 {
+            var settings = SimulationSettings(seed: seed)
+            settings.hours = 0.05
+            return Simulation(settings).run().fingerprint
+        }
+        #expect(history(5) == history(5))
+        #expect(history(5) != history(6))
+    }
+
+    @Test func aQuietHistoryLosesNothing() {
+        var settings = SimulationSettings(seed: 3)
+        settings.hours = 0.1
+        settings.faults = []
+        let report = Simulation(settings).run()
+        #expect(report.violations.isEmpty, "\(report.failure)")
+        #expect(report.deadLetters == 0 && report.faults.isEmpty)
+    }
+}
