@@ -40,14 +40,7 @@ struct Workload: Sendable {
         message.cut = UInt32(plan.timesteps.end)
         message.timestep = plan.timesteps.timesteps.map(UInt32.init)
         message.clip = 1
-        message.sampler =
-            switch plan.sampler.name {
-            case .ddpm: .ddpm
-            case .ddim: .ddim
-            case .dpmSolver: .dpmSolver
-            case .euler: .euler
-            case .heun: .heun
-            }
+        message.sampler = WireSamplerKind(plan.sampler.name)
         return message
     }
 }

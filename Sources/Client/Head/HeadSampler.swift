@@ -58,7 +58,7 @@ struct HeadSampler {
         message.firstSample = chunk.first
         message.label = chunk.labels.map(UInt32.init)
         message.cut = UInt32(cut.timestep)
-        message.sampler = request.sampler.kind
+        message.sampler = WireSamplerKind(request.sampler.name)
         message.timestep = try TimestepList(
             from: run.schedule.timesteps, to: cut.timestep, steps: workerSteps
         ).timesteps.map(UInt32.init)
@@ -85,6 +85,7 @@ struct HeadSampler {
         }
         let state = try ChainState(received: x, at: chunk.labels.map { _ in cut.timestep }, imageShape: shape)
         let timesteps = try TimestepList(from: cut.timestep, to: 0, steps: max(1, request.steps - workerSteps))
+        let sampler = Sampler(request.sampler.name)
         let plans = chunk.labels.enumerated().map { index, label in
             let isKnown = known.contains(label)
             // A label that the head never saw says nothing to it: such a sample is finished without one, and without fresh noise,
@@ -92,7 +93,7 @@ struct HeadSampler {
             return SamplePlan(
                 seed: seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
                 timesteps: timesteps,
-                sampler: isKnown ? request.sampler.sampler : request.sampler.sampler.withoutNoise,
+                sampler: isKnown ? sampler : sampler.withoutNoise,
                 guidance: isKnown ? request.guidance : 1)
         }
         let final = head.sample(from: state, plans).state.x.clamped(-1, 1)
@@ -110,25 +111,13 @@ struct HeadSampler {
 }
 
 extension SamplerChoice {
-    /// For the request to the workers.
-    fileprivate var kind: WireSamplerKind {
+    fileprivate var name: Sampler.Name {
         switch self {
         case .ddpm: .ddpm
         case .ddim: .ddim
         case .dpmSolver: .dpmSolver
         case .euler: .euler
         case .heun: .heun
-        }
-    }
-
-    /// For the head.
-    fileprivate var sampler: Sampler {
-        switch self {
-        case .ddpm: .ddpm()
-        case .ddim: .ddim()
-        case .dpmSolver: .dpmSolver
-        case .euler: .euler
-        case .heun: .heun()
         }
     }
 }

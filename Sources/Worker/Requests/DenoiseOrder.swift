@@ -137,14 +137,7 @@ extension DenoiseOrder {
 extension WireDenoiseRequest {
     /// - Throws: `badSampler`
     fileprivate func readSampler() throws(ChainError) -> Sampler {
-        let name: Sampler.Name
-        switch sampler {
-        case .ddpm: name = .ddpm
-        case .ddim: name = .ddim
-        case .dpmSolver: name = .dpmSolver
-        case .euler: name = .euler
-        case .heun: name = .heun
-        case .unspecified, .UNRECOGNIZED:
+        guard let name = sampler.name else {
             let known = Sampler.Name.allCases.map(\.rawValue).joined(separator: ", ")
             throw ChainError(.badSampler, "the sampler is not known here: it is one of \(known)")
         }
