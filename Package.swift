@@ -18,6 +18,8 @@ let collections: Target.Dependency = .product(name: "DequeModule", package: "swi
 let heap: Target.Dependency = .product(name: "HeapModule", package: "swift-collections")
 let histogram: Target.Dependency = .product(name: "Histogram", package: "hdrhistogram-swift")
 let grdb: Target.Dependency = .product(name: "GRDB", package: "GRDB.swift")
+let flyingFox: Target.Dependency = .product(name: "FlyingFox", package: "FlyingFox")
+let flyingSocks: Target.Dependency = .product(name: "FlyingSocks", package: "FlyingFox")
 let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 func room(_ name: String, _ dependencies: [Target.Dependency] = [], path: String? = nil) -> Target {
@@ -49,7 +51,8 @@ let floor1: [Target] = [
     room("Images", ["CPNG", "CImages", "Safetensors"]),
     room("Topology", [yams]),
     room("Observability", [logging]),
-    room("CommandOptions", ["Observability", arguments, logging]),
+    room("Monitoring", ["Observability", flyingFox, flyingSocks, logging, lifecycle]),
+    room("CommandOptions", ["Observability", "Monitoring", arguments, logging, lifecycle]),
     .target(name: "CProcess", exclude: ["README.md"]),
 ]
 
@@ -75,18 +78,21 @@ let floor3: [Target] = [
 let floor4: [Target] = [
     room(
         "Broker",
-        ["Exchange", "Fabric", "Journal", "Sodium", "Trust", "Wire", "ZeroMQ", "Observability", logging, lifecycle]),
+        [
+            "Exchange", "Fabric", "Journal", "Sodium", "Trust", "Wire", "ZeroMQ", "Observability", "Monitoring",
+            logging, lifecycle,
+        ]),
     room(
         "Workbench",
         [
-            "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Safetensors", "Sodium", "ZeroMQ", logging,
-            lifecycle,
+            "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Safetensors", "Sodium", "ZeroMQ",
+            "Observability", "Monitoring", logging, lifecycle,
         ]),
     room(
         "Worker",
         [
             "Workbench", "Exchange", "Sealing", "Trust", "Wire", "Chain", "Diffusion", "Torch", "Safetensors", "Sodium",
-            "Disk", "Observability", logging, lifecycle,
+            "Disk", "Observability", "Monitoring", logging, lifecycle,
         ]),
     room(
         "CollaFuseClient",
@@ -116,7 +122,8 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "Workbench", "LoadTest", "CommandOptions", "Journal", "Launch", "Exchange", "Simulation",
+            "Broker", "Workbench", "LoadTest", "CommandOptions", "Journal", "Monitoring", "Launch", "Exchange",
+            "Simulation",
             "Topology", "Trust",
             "Observability", "Wire",
             "Chain", arguments, logging, lifecycle, signals,
@@ -125,7 +132,8 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse-compute",
         dependencies: [
-            "Worker", "CollaFuseClient", "CommandOptions", "Evaluation", "Bench", "Launch", "Diffusion", "Images",
+            "Worker", "CollaFuseClient", "Monitoring", "CommandOptions", "Evaluation", "Bench", "Launch", "Diffusion",
+            "Images",
             "Trust",
             "Observability", "Wire", "Chain",
             "Torch",
@@ -138,6 +146,7 @@ let testTargets: [Target] = [
     tests("Disk", ["Disk"]),
     tests("Safetensors", ["Safetensors"]),
     tests("Torch", ["Torch", "Safetensors"]),
+    tests("Monitoring", ["Monitoring", "Observability", logging, lifecycle]),
     tests("Observability", ["Observability", logging]),
     tests("ZeroMQ", ["ZeroMQ", "CZeroMQ", "Sodium"]),
     tests("Sodium", ["Sodium"]),
@@ -198,6 +207,7 @@ let package = Package(
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: floor1 + floor2 + floor3 + floor4 + floor5 + testTargets,

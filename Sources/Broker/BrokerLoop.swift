@@ -2,6 +2,7 @@ internal import Exchange
 internal import Fabric
 internal import Journal
 internal import Logging
+internal import Monitoring
 internal import Observability
 internal import Sodium
 internal import Trust
@@ -26,6 +27,8 @@ final class BrokerLoop {
     /// How long nothing was read because too much waited to be stored, in nanoseconds. For the core this time has not
     /// passed: nobody is silent whom nobody listened to.
     private var deaf: Int64 = 0
+    /// nil: nobody asked for figures.
+    private var board: BrokerBoard?
 
     /// What the core decided in this round.
     private var actions: [BrokerAction] = []
@@ -34,14 +37,17 @@ final class BrokerLoop {
     private var nextReload: Int64 = 0
     private var nextStatus: Int64 = 0
     private var nextFigures: Int64 = 0
+    private var nextPost: Int64
 
     var endpoints: [Side: String] { hub.endpoints }
 
     init(
         settings: BrokerSettings, kit: NodeKit, journal: any JobJournal, inbox: Inbox<BrokerRequest>,
-        metrics: MetricsLog?, logger: Logger
+        metrics: MetricsLog?, board: StatusBoard?, logger: Logger
     ) throws {
         self.settings = settings
+        // Never, when nobody asked.
+        nextPost = board == nil ? .max : 0
         self.journal = journal
         self.inbox = inbox
         self.logger = logger
@@ -54,6 +60,7 @@ final class BrokerLoop {
                     + "certifies it, or the kit is another's")
         }
         self.directory = directory
+        self.board = board.map { BrokerBoard($0, name: kit.name.description) }
         let start = ContinuousClock.now
         let recovery: Recovery
         do {
@@ -113,6 +120,7 @@ final class BrokerLoop {
         try carryOut()
         try hub.finish()
         report.figures(core.snapshot, hub, directory, journal.state)
+        board?.leave()
         logger.info("Ended")
     }
 
@@ -124,7 +132,8 @@ final class BrokerLoop {
 
     /// Until something happened or is due. While too much waits to be stored, what peers send waits in their sockets.
     private func wait() throws {
-        let due = min(core.nextDeadline ?? .max, nextReload, nextStatus, nextFigures)
+        let due = min(
+            core.nextDeadline ?? .max, nextReload, nextStatus, nextFigures, nextPost == .max ? .max : nextPost - deaf)
         guard journal.state.isFull else {
             return try hub.wait(until: due == .max ? nil : due + deaf)
         }
@@ -157,6 +166,10 @@ final class BrokerLoop {
         let round = actions
         actions = []
         let entries = round.compactMap { action in if case .append(let entry) = action { entry } else { nil } }
+        if board != nil {
+            let now = Moment.now().uptime
+            for entry in entries { board?.observe(entry, at: now) }
+        }
         if !entries.isEmpty { appended = journal.append(entries) }
         let state = journal.state
         try heed(state.health)
@@ -206,6 +219,13 @@ final class BrokerLoop {
         if now.uptime >= nextFigures {
             nextFigures = now.uptime + settings.metricsInterval * .second
             report.figures(core.snapshot, hub, directory, journal.state)
+        }
+        // By the clock on the wall, so to speak: a broker that waits for its disk is alive.
+        let uptime = now.uptime + deaf
+        if uptime >= nextPost {
+            nextPost = uptime + .second
+            board?.post(
+                core, hub, directory, obstacle: isRefusing ? "the journal cannot store: new jobs are refused" : nil)
         }
     }
 }

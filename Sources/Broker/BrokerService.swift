@@ -2,6 +2,7 @@ package import Exchange
 internal import Fabric
 package import Journal
 package import Logging
+package import Monitoring
 package import Observability
 internal import ServiceLifecycle
 package import Trust
@@ -22,21 +23,24 @@ package struct BrokerService: Service {
     private let kit: NodeKit
     private let makeJournal: MakeJournal
     private let metrics: MetricsLog?
+    private let board: StatusBoard?
     private let logger: Logger
     private let ready: Ready
 
     /// - Parameters:
     ///   - kit: the broker's own keys.
     ///   - journal: made on the broker's thread; nil: nothing outlives the process.
+    ///   - board: where its figures are written, for a monitoring server.
     ///   - ready: told where it listens, once it does; on the broker's thread.
     package init(
         settings: BrokerSettings, kit: NodeKit, journal: MakeJournal? = nil, metrics: MetricsLog? = nil,
-        logger: Logger, ready: @escaping Ready = { _ in }
+        board: StatusBoard? = nil, logger: Logger, ready: @escaping Ready = { _ in }
     ) {
         self.settings = settings
         self.kit = kit
         self.makeJournal = journal ?? { VolatileJournal(random: SystemRandomNumberGenerator()) }
         self.metrics = metrics
+        self.board = board
         self.logger = logger
         self.ready = ready
     }
@@ -55,7 +59,7 @@ package struct BrokerService: Service {
                             with: Result {
                                 let loop = try BrokerLoop(
                                     settings: settings, kit: kit, journal: makeJournal(), inbox: inbox,
-                                    metrics: metrics, logger: logger)
+                                    metrics: metrics, board: board, logger: logger)
                                 ready(loop.endpoints)
                                 try loop.run()
                             })

@@ -2,6 +2,7 @@ internal import Exchange
 internal import Fabric
 internal import Foundation
 package import Logging
+package import Monitoring
 internal import ServiceLifecycle
 internal import Sodium
 internal import Trust
@@ -13,28 +14,37 @@ package struct EngineService: Service {
     private let identity: WorkerIdentity
     private let engine: any Engine
     private let offer: WorkerCore.Offer
+    private let board: StatusBoard?
     private let logger: Logger
 
     /// - Parameters:
     ///   - slots: jobs that may be leased to it at a time.
     ///   - model: the backbone that it has now; nil: none.
+    ///   - board: where its figures are written, for a monitoring server.
     package init(
-        _ identity: WorkerIdentity, engine: any Engine, slots: UInt32, model: WireModelVersion? = nil, logger: Logger
+        _ identity: WorkerIdentity, engine: any Engine, slots: UInt32, model: WireModelVersion? = nil,
+        board: StatusBoard? = nil, logger: Logger
     ) {
         self.identity = identity
         self.engine = engine
         offer = WorkerCore.Offer(
             roles: Set(identity.roles.map { $0 == .train ? .train : .denoise }), slots: slots, run: identity.runID,
             poolKeys: identity.secrets.keyIDs, model: model)
+        self.board = board
         self.logger = logger
     }
 
+    /// An engine that took no orders for so many seconds hangs: between two passes or steps it takes them.
+    private static let longestPass = 120.0
+
     package func run() async throws {
         let orders = engine.orders
+        let gauges = WorkerGauges(name: identity.name, roles: offer.roles.map(\.rawValue).sorted())
         let link = try DealerLink(
             context: Context(), brokers: identity.brokers, identity: identity.curve,
             machine: WorkerCore(offer: offer, random: SecureRandom()), name: "link", logger: logger,
             deliver: { [logger] event in
+                gauges.hear(event)
                 switch event {
                 case .job(let assignment): orders.put(.job(assignment))
                 case .cancel(let key, let fence, _): orders.put(.cancel(key, fence))
@@ -49,7 +59,20 @@ package struct EngineService: Service {
             })
         let roles = offer.roles.map(\.rawValue).sorted().joined(separator: " and ")
         logger.info("worker started", metadata: ["worker": "\(identity.name)", "role": "\(roles)"])
-        let engineEnd = EngineThread.start(engine) { link.send($0) }
+        let engineEnd = EngineThread.start(engine) { command in
+            gauges.say(command)
+            link.send(command)
+        }
+        let posting = board.map { board in
+            Task {
+                while !Task.isCancelled {
+                    // What an engine that hangs has not renewed says so.
+                    if orders.secondsUnread < Self.longestPass { gauges.post(on: board) }
+                    try await Task.sleep(for: .seconds(1))
+                }
+            }
+        }
+        defer { posting?.cancel() }
         try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup(of: Void.self) { group in
                 group.addTask { try await link.run() }

@@ -7,6 +7,8 @@ import Synchronization
 package final class WorkQueue<Item: Sendable>: Sendable {
     private let items = Mutex<[Item]>([])
     private let filled = DispatchSemaphore(value: 0)
+    /// Uptime in nanoseconds.
+    private let lastTaken = Atomic(DispatchTime.now().uptimeNanoseconds)
 
     package init() {}
 
@@ -17,7 +19,8 @@ package final class WorkQueue<Item: Sendable>: Sendable {
 
     /// Everything that has come in, oldest first, without waiting.
     package func takeAll() -> [Item] {
-        items.withLock { items in
+        lastTaken.store(DispatchTime.now().uptimeNanoseconds, ordering: .relaxed)
+        return items.withLock { items in
             defer { items.removeAll() }
             return items
         }
@@ -28,5 +31,11 @@ package final class WorkQueue<Item: Sendable>: Sendable {
         // Signals left by items that `takeAll` took end a wait early; the engine's loop comes back.
         _ = filled.wait(timeout: .now() + seconds)
         return takeAll()
+    }
+
+    /// How long ago somebody looked for items.
+    package var secondsUnread: Double {
+        let now = DispatchTime.now().uptimeNanoseconds, last = lastTaken.load(ordering: .relaxed)
+        return now < last ? 0 : Double(now - last) / 1e9
     }
 }

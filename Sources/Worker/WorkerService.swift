@@ -1,4 +1,5 @@
 package import Logging
+package import Monitoring
 package import Observability
 internal import ServiceLifecycle
 internal import Torch
@@ -12,10 +13,13 @@ package struct WorkerService: Service {
 
     /// Where no width is set, it tries for a second or two which is the best; the threads must have been set before.
     ///
-    /// - Parameter progress: told every few seconds how far training has come; nil: it is logged.
+    /// - Parameters:
+    ///   - board: where its figures are written, for a monitoring server.
+    ///   - progress: told every few seconds how far training has come; nil: it is logged.
     /// - Throws: what is wrong with keys, folders or settings, before anything is started.
     package init(
-        _ settings: WorkerSettings, metrics: MetricsLog?, logger: Logger, progress: TrainingProgress.Handler? = nil
+        _ settings: WorkerSettings, metrics: MetricsLog?, board: StatusBoard? = nil, logger: Logger,
+        progress: TrainingProgress.Handler? = nil
     ) throws {
         let identity = try WorkerIdentity(settings, now: .now)
         let registry = try ModelRegistry(directory: settings.registry, run: identity.runID)
@@ -43,7 +47,7 @@ package struct WorkerService: Service {
             slots = 64
         }
         service = EngineService(
-            identity, engine: engine, slots: slots, model: registry.newest?.message, logger: logger)
+            identity, engine: engine, slots: slots, model: registry.newest?.message, board: board, logger: logger)
     }
 
     package func run() async throws { try await service.run() }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandOptions
 import Foundation
 import Logging
 import Observability
@@ -27,6 +28,7 @@ struct Work: AsyncParsableCommand {
             """)
 
     @OptionGroup var node: NodeOptions
+    @OptionGroup var monitoring: MonitoringOptions
 
     @Option(name: .long, help: "`denoise` or `train`; its certificate must allow it.")
     var role: WorkerSettings.Role
@@ -119,6 +121,7 @@ struct Work: AsyncParsableCommand {
         let logger = try node.logger("worker")
         // Before anything is computed.
         Runtime.threads = threads
+        let shown = monitoring.monitoring(logger)
         let service = try WorkerService(
             WorkerSettings(
                 role: role, deployment: URL(filePath: node.deployment), kit: URL(filePath: node.kit),
@@ -129,9 +132,10 @@ struct Work: AsyncParsableCommand {
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, minSNR: minSnr,
                     publishEvery: publishEvery, seed: seed)),
-            metrics: try node.metricsLog(), logger: logger, progress: Supervision.isOn ? progressLine : nil)
+            metrics: try node.metricsLog(), board: shown.board, logger: logger,
+            progress: Supervision.isOn ? progressLine : nil)
         try await ServiceGroup(
-            services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
+            services: shown.services + [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger
         ).run()
     }
 }

@@ -73,6 +73,7 @@ struct BrokerCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Megabytes of jobs and results held at most, of all clients.", valueName: "MB"))
     var hold = 256
 
+    @OptionGroup var monitoring: MonitoringOptions
     @OptionGroup var logs: LogOptions
 
     func validate() throws {
@@ -89,8 +90,10 @@ struct BrokerCommand: AsyncParsableCommand {
         settings.core.limits.bytes = hold << 20
         settings.core.limits.bytesPerClient = min(settings.core.limits.bytesPerClient, hold << 20)
         let metrics = try metrics.map { try MetricsLog(appendingTo: URL(filePath: $0), node: kit.name.description) }
+        let shown = monitoring.monitoring(logger)
         let broker = BrokerService(
-            settings: settings, kit: kit, journal: { journal.make() }, metrics: metrics, logger: logger
+            settings: settings, kit: kit, journal: { journal.make() }, metrics: metrics, board: shown.board,
+            logger: logger
         ) { endpoints in
             guard let announce else { return }
             let text: JSONValue = [
@@ -103,7 +106,9 @@ struct BrokerCommand: AsyncParsableCommand {
         do {
             try await ServiceGroup(
                 configuration: ServiceGroupConfiguration(
-                    services: [.init(service: broker, successTerminationBehavior: .gracefullyShutdownGroup)],
+                    services: shown.services.map { .init(service: $0) } + [
+                        .init(service: broker, successTerminationBehavior: .gracefullyShutdownGroup)
+                    ],
                     gracefulShutdownSignals: [.sigterm, .sigint], logger: logger)
             ).run()
         } catch let error as BrokerError where error.isHopeless {

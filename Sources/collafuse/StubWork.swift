@@ -50,6 +50,7 @@ struct StubWork: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Jobs that a worker serves at a time.", valueName: "n"))
     var slots = 8
 
+    @OptionGroup var monitoring: MonitoringOptions
     @OptionGroup var logs: LogOptions
 
     func validate() throws {
@@ -60,8 +61,10 @@ struct StubWork: AsyncParsableCommand {
 
     func run() async throws {
         let kits = workers.map { count in (1...count).map { "\(kit)-\($0)" } } ?? [kit]
-        var services: [any Service] = []
-        for kit in kits {
+        // Of several, the first speaks for all: they are alike.
+        let shown = monitoring.monitoring(logs.logger("worker"))
+        var services = shown.services
+        for (place, kit) in kits.enumerated() {
             let identity = try WorkerIdentity(
                 kit: URL(filePath: kit), deployment: URL(filePath: deployment), brokers: broker, run: run,
                 roles: role.map { [$0] }, now: Keys.now)
@@ -70,7 +73,8 @@ struct StubWork: AsyncParsableCommand {
             // Twice as many as are served at a time: the next ones wait here, not behind a round trip.
             services.append(
                 EngineService(
-                    identity, engine: engine, slots: UInt32(2 * slots), logger: logs.logger(identity.name)))
+                    identity, engine: engine, slots: UInt32(2 * slots), board: place == 0 ? shown.board : nil,
+                    logger: logs.logger(identity.name)))
         }
         try await ServiceGroup(
             services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: logs.logger("worker")

@@ -1,0 +1,75 @@
+import Foundation
+import Logging
+import Observability
+import ServiceLifecycle
+import Testing
+
+@testable import Monitoring
+
+/// A server over a real socket.
+struct ServerTests {
+    private let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+    /// Runs a server at a free port for the length of the body.
+    private func serving(_ board: StatusBoard, _ body: (ListenAddress) async throws -> Void) async throws {
+        let (ports, said) = AsyncStream.makeStream(of: UInt16.self)
+        let address = try #require(ListenAddress("127.0.0.1:0"))
+        let server = MonitoringServer(address, board: board, logger: quiet) { said.yield($0) }
+        let task = Task {
+            defer { said.finish() }
+            try await server.run()
+        }
+        defer { task.cancel() }
+        let port = try #require(await ports.first { _ in true })
+        try await body(try #require(ListenAddress("127.0.0.1:\(port)")))
+    }
+
+    private func text(_ path: String, _ address: ListenAddress) async throws -> String {
+        String(decoding: try await MonitoringClient.get(path, from: address), as: UTF8.self)
+    }
+
+    @Test func whatIsPostedIsShown() async throws {
+        let board = StatusBoard()
+        try await serving(board) { address in
+            #expect(try await text("/readyz", address) == "starting\n")
+            #expect(try await text("/healthz", address) == "ok\n")
+            var page = Exposition()
+            page.gauge("x", "X.", 3)
+            board.post(page, status: [.init("role", "test")], obstacle: nil)
+            let metrics = try await text("/metrics", address)
+            #expect(metrics.contains("collafuse_x 3\n"))
+            #expect(metrics.contains("\nprocess_resident_memory_bytes "))
+            #expect(try await text("/readyz", address) == "ok\n")
+            #expect(try await text("/status", address) == #"{"role":"test"}"#)
+            board.post(page, obstacle: "no session")
+            #expect(try await text("/readyz", address) == "no session\n")
+        }
+    }
+
+    /// A role that says nothing any more is not healthy, nor ready.
+    @Test func silenceIsSeen() async throws {
+        let board = StatusBoard(limit: 0.2)
+        board.post(Exposition(), obstacle: nil)
+        try await Task.sleep(for: .milliseconds(300))
+        #expect(board.hang != nil && board.obstacle != nil)
+        let patient = StatusBoard()
+        patient.post(Exposition(), obstacle: nil)
+        #expect(patient.hang == nil && patient.obstacle == nil)
+    }
+
+    @Test func nobodyThereIsSaidInWords() async throws {
+        let nobody = try #require(ListenAddress("127.0.0.1:1"))
+        let error = await #expect(throws: MonitoringError.self) {
+            try await MonitoringClient.get("/status", from: nobody)
+        }
+        #expect(error?.message.contains("--metrics-listen") == true)
+    }
+
+    @Test func aTakenPortIsSaidInWords() async throws {
+        try await serving(StatusBoard()) { address in
+            let second = MonitoringServer(address, board: StatusBoard(), logger: quiet)
+            let error = await #expect(throws: MonitoringError.self) { try await second.run() }
+            #expect(error?.message.contains("--metrics-listen") == true)
+        }
+    }
+}
