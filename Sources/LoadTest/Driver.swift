@@ -351,7 +351,7 @@ final class Driver {
             board.count { $0.sessionsLost += 1 }
             board.note(loss.reason)
         case .accepted(let id):
-            guard let job = jobs[id] else { break }
+            guard let job = jobs[id], job.accepted == nil else { break }
             jobs[id]?.accepted = now
             board.count { tally in
                 tally.tenants[job.tenant].counts.accepted += 1
@@ -370,10 +370,12 @@ final class Driver {
             board.note(message)
             finish(id) { $0.ended += 1 }
         case .result(let id, let header, let sealed):
-            guard jobs[id]?.hasResult == false else {
+            guard let job = jobs[id], !job.hasResult else {
                 board.count { $0.duplicates += 1 }
                 break
             }
+            // Its ACCEPTED went down with a connection.
+            if job.accepted == nil { board.count { $0.tenants[job.tenant].counts.accepted += 1 } }
             jobs[id]?.hasResult = true
             results.append((id, header, sealed, now))
         case .preview, .status, .ackStored: break
