@@ -188,7 +188,9 @@ let testTargets: [Target] = [
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
     tests("Bench", ["Bench"]),
-    tests("Command", ["Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Workbench", "Wire"]),
+    tests(
+        "Command",
+        ["Exchange", "Journal", "Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Workbench", "Wire"]),
 ]
 
 let package = Package(

@@ -106,7 +106,7 @@ package struct JobReport: Hashable, Sendable {
     /// How its last attempt ended that brought no result; nil: none did since the broker's start.
     package var lastLoss: JobLoss?
 
-    init(_ envelope: Envelope, _ state: State, attempts: UInt32) {
+    package init(_ envelope: Envelope, _ state: State, attempts: UInt32) {
         key = envelope.key
         kind = envelope.kind
         run = envelope.run
@@ -139,7 +139,7 @@ extension JobReport.State {
         }
     }
 
-    init(_ end: JobEnd) {
+    package init(_ end: JobEnd) {
         switch end {
         case .acknowledged: self = .acknowledged
         case .ended(.cancelled): self = .cancelled

@@ -1,4 +1,4 @@
-internal import Wire
+package import Wire
 
 /// A job that is not over: accepted and durable, neither acknowledged nor ended.
 ///
@@ -110,7 +110,7 @@ struct Tombstone: Sendable {
 }
 
 /// How a job came to its end.
-enum JobEnd: Sendable, Hashable {
+package enum JobEnd: Sendable, Hashable {
     /// The client has its result.
     case acknowledged
     /// Over without a result.

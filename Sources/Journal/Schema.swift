@@ -12,10 +12,26 @@ enum Schema {
         let id = try Int.fetchOne(db, sql: "PRAGMA application_id")
         guard id != applicationID else { return }
         guard id == 0, try Int.fetchOne(db, sql: "SELECT count(*) FROM sqlite_schema") == 0 else {
-            throw JournalError(
-                .foreign, "\(url.path) is a database of something else, and no broker's journal: name another file")
+            throw foreign(url)
         }
         try db.execute(sql: "PRAGMA application_id = \(applicationID)")
+    }
+
+    /// Without changing anything.
+    ///
+    /// - Throws: `.foreign`, `.newer`
+    static func check(_ database: DatabaseQueue, _ url: URL) throws {
+        try database.read { db in
+            guard try Int.fetchOne(db, sql: "PRAGMA application_id") == applicationID else { throw foreign(url) }
+            guard try migrator.hasCompletedMigrations(db) else {
+                throw JournalError(.newer, "the journal \(url.path) is of another version than this collafuse")
+            }
+        }
+    }
+
+    private static func foreign(_ url: URL) -> JournalError {
+        JournalError(
+            .foreign, "\(url.path) is a database of something else, and no broker's journal: name another file")
     }
 
     /// - Throws: `.newer`

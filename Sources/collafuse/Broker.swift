@@ -82,7 +82,7 @@ struct BrokerCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let journal = journal ?? .sqlite(URL(filePath: kit).appending(path: "journal.sqlite"))
+        let journal = journal ?? .sqlite(JournalOption.file(besideKit: kit))
         let kit = try NodeKit(opening: URL(filePath: kit))
         let logger = logs.logger(kit.name.description)
         var settings = BrokerSettings(clients: clients, workers: workers, deployment: URL(filePath: deployment))

@@ -13,7 +13,7 @@ struct CollaFuse: AsyncParsableCommand {
             To see all of it on this machine:  collafuse up topology/quickstart.yaml
             """,
         subcommands: [
-            Up.self, Keys.self, BrokerCommand.self, LoadTestCommand.self, Top.self, WorkerForward.self,
+            Up.self, Keys.self, BrokerCommand.self, Jobs.self, LoadTestCommand.self, Top.self, WorkerForward.self,
             ClientForward.self,
             ModelForward.self,
             SampleForward.self, ReportForward.self, BaselineForward.self, BenchForward.self, Simulate.self,

@@ -17,6 +17,9 @@ enum JournalOption: ExpressibleByArgument, Sendable {
         }
     }
 
+    /// Where a broker keeps it that was told nothing else.
+    static func file(besideKit kit: String) -> URL { URL(filePath: kit).appending(path: "journal.sqlite") }
+
     func make() -> any JobJournal {
         switch self {
         case .memory: VolatileJournal(random: SystemRandomNumberGenerator())
