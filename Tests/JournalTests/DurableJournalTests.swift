@@ -91,12 +91,15 @@ import Wire
 
     @Test func aFullDiskIsTriedUntilThereIsRoomAndNothingIsSaidToBeStoredBefore() async throws {
         let full = JournalError(.full, "no room")
-        let disk = Disk(answers: [full, full])
+        let disk = Disk(paced: true, answers: [full, full])
         let journal = disk.journal()
         _ = try journal.start {}
         _ = journal.append([Scene.accepted(1)])
+        // The disk is full until the test lets it go on, however late the test gets to look.
+        disk.permits.signal()
         #expect(try await wait(journal, until: Self.isRefusing))
         #expect(journal.state.stored == 0)
+        for _ in 0..<2 { disk.permits.signal() }
         #expect(try await wait(journal) { $0.stored == 1 && !Self.isRefusing($0) })
         #expect(disk.batches == [1])
         #expect(journal.state.figures.failures == 2)
