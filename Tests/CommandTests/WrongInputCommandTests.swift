@@ -148,7 +148,7 @@ import Testing
         // It says it a few times at most, not ten times a second.
         #expect(run.output.split(separator: "\n").count < 30, "\(run.output)")
         // Its ports are taken.
-        let other = try await scene.broker(at: endpoints).end()
+        let other = try await scene.broker(at: endpoints, more: ["--journal", "memory"]).end()
         #expect(other.status != 0 && other.output.contains(endpoints.clients), "\(other.output)")
         #expect(broker.process.isRunning)
     }
