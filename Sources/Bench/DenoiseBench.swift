@@ -27,9 +27,9 @@ package struct DenoiseBench {
         package init(binaries: URL) { self.binaries = binaries }
     }
 
-    /// What is measured, in this order: what is compared comes one after the other.
+    /// What is measured, in this order: what is compared most closely comes one after the other.
     private enum Side: Hashable, CaseIterable {
-        case eager, pool, batched, engine, forward, compiled, training, torchTraining
+        case eager, batched, pool, engine, forward, compiled, training, torchTraining
     }
 
     /// What is compared with what, and how much better it must be and is meant to be.
