@@ -6,7 +6,7 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise picture test build setup format lint clean
+.PHONY: help demo demo-baseline loadtest bench-denoise picture test fuzz fuzz-long build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
@@ -15,6 +15,7 @@ help:
 	@echo "make loadtest  a broker, stub workers and a thousand synthetic clients on this machine; LOADTEST=options of collafuse loadtest"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make test    build and run all tests"
+	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
 	@echo "make format  lay the sources out; make lint checks that they are"
@@ -39,7 +40,7 @@ out/demo/picture.svg:
 	@echo "there is no finished demo yet: run make demo first" >&2; exit 1
 
 # Tests that kill processes or look at the clock run after the others, which would hold them up.
-TIMED := 'CommandTests|BrokerTests|ReachTests'
+TIMED := 'CommandTests|BrokerTests|ReachTests|ServerTests'
 
 PYTHON ?= python3
 
@@ -56,6 +57,12 @@ test: setup
 	$(SWIFT) test --skip-build --skip $(TIMED)
 	$(SWIFT) test --skip-build --no-parallel --filter $(TIMED)
 
+fuzz: setup
+	ops/fuzz seconds 13
+
+fuzz-long: setup
+	ops/fuzz runs 10000000
+
 build: setup
 	$(SWIFT) build -c release
 
@@ -69,4 +76,4 @@ lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
 clean:
-	rm -rf .build .build-example out
+	rm -rf .build .build-example .build-fuzz out

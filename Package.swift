@@ -193,6 +193,21 @@ let testTargets: [Target] = [
         ["Exchange", "Journal", "Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Workbench", "Wire"]),
 ]
 
+/// `make fuzz` builds with libFuzzer's instrumentation, which nothing else has.
+let fuzzTargets: [Target] =
+    Context.environment["COLLAFUSE_FUZZ"] == nil
+    ? []
+    : [
+        .target(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+        .executableTarget(
+            name: "collafuse-fuzz",
+            dependencies: [
+                "CFuzzer", "Chain", "Exchange", "Safetensors", "Sealing", "Simulation", "Sodium", "Topology", "Trust",
+                "Wire", "ZeroMQ",
+            ],
+            path: "Tests/Fuzz", exclude: ["README.md", "CFuzzer", "Corpus"], swiftSettings: strict),
+    ]
+
 let package = Package(
     name: "collafuse",
     platforms: [.macOS(.v15)],
@@ -212,7 +227,7 @@ let package = Package(
         .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
-    targets: floor1 + floor2 + floor3 + floor4 + floor5 + testTargets,
+    targets: floor1 + floor2 + floor3 + floor4 + floor5 + testTargets + fuzzTargets,
     swiftLanguageModes: [.v6],
     cxxLanguageStandard: .cxx20
 )

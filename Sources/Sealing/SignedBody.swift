@@ -6,14 +6,14 @@ internal import Sodium
 ///
 /// The body is a serialised `Payload`. Its length and the signature are inside, so that whoever sees the ciphertext learns
 /// the bucket only.
-enum SignedBody {
-    static let signatureLength = Ed25519PublicKey.signatureLength
+package enum SignedBody {
+    package static let signatureLength = Ed25519PublicKey.signatureLength
     /// 4 + 64: what a body costs before padding.
     static let overhead = 4 + signatureLength
     /// A gigabyte: more than any frame may have.
     static let maximumBody = 1 << 30
 
-    static func encode(_ body: [UInt8], signature: [UInt8]) throws(SealingError) -> [UInt8] {
+    package static func encode(_ body: [UInt8], signature: [UInt8]) throws(SealingError) -> [UInt8] {
         guard body.count <= maximumBody else {
             throw SealingError(.tooLarge, "a payload of \(body.count) bytes is too large: send fewer images in a job")
         }
@@ -28,7 +28,7 @@ enum SignedBody {
     }
 
     /// - Throws: `.malformed` unless the plaintext is exactly what ``encode(_:signature:)`` makes of its body.
-    static func decode(_ plaintext: [UInt8]) throws(SealingError) -> (body: [UInt8], signature: [UInt8]) {
+    package static func decode(_ plaintext: [UInt8]) throws(SealingError) -> (body: [UInt8], signature: [UInt8]) {
         guard plaintext.count >= overhead else { throw SealingError(.malformed, "the payload is cut short") }
         let length = plaintext[0..<4].reversed().reduce(0) { $0 << 8 | Int($1) }
         let end = 4 + length + signatureLength

@@ -41,22 +41,20 @@ package final class Authenticator {
         return refusals
     }
 
-    /// Parts: version, request id, domain, address, routing id, mechanism, credentials.
     private func serve(_ parts: [[UInt8]], _ isKnown: (CurveKey) -> Bool) throws(ZeroMQError) -> Refusal? {
-        guard parts.count >= 6, parts[0] == Array("1.0".utf8), parts[1].count <= 255 else {
+        guard let request = AccessRequest(parts: parts) else {
             try answer(id: [], status: "500", text: "Malformed request")
             return Refusal(key: nil, address: "?")
         }
-        let address = String(decoding: parts[3], as: UTF8.self)
-        guard parts[5] == Array("CURVE".utf8), parts.count == 7, let key = CurveKey(parts[6]) else {
-            try answer(id: parts[1], status: "400", text: "CURVE only")
-            return Refusal(key: nil, address: address)
+        guard let key = request.key else {
+            try answer(id: request.id, status: "400", text: "CURVE only")
+            return Refusal(key: nil, address: request.address)
         }
         guard isKnown(key) else {
-            try answer(id: parts[1], status: "400", text: "Unknown key")
-            return Refusal(key: key, address: address)
+            try answer(id: request.id, status: "400", text: "Unknown key")
+            return Refusal(key: key, address: request.address)
         }
-        try answer(id: parts[1], status: "200", text: "OK", user: key.hex)
+        try answer(id: request.id, status: "200", text: "OK", user: key.hex)
         return nil
     }
 
