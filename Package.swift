@@ -155,7 +155,7 @@ let testTargets: [Target] = [
     tests("Chain", ["Chain"]),
     tests("Wire", ["Wire", "Chain", protobuf]),
     tests("Trust", ["Trust", "Wire", "Sodium", "Chain"]),
-    tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium"]),
+    tests("Sealing", ["Sealing", "Trust", "Wire", "Sodium", protobuf]),
     tests("Diffusion", ["Diffusion", "Chain", "Torch", "Safetensors"]),
     tests("Exchange", ["Exchange", "Wire"]),
     tests("Journal", ["Journal", "Exchange", "Wire", grdb]),
