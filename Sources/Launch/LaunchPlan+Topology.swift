@@ -78,10 +78,9 @@ private struct Planner {
         if let training = worker.training {
             own = arguments(
                 [
-                    "--state", text(folder.state(worker.name)), "--images", text(training.images), "--batch",
-                    text(training.batch),
+                    "--state", text(folder.state(worker.name)), "--images", text(training.images),
                 ],
-                ["--learning-rate", text(training.learningRate)], minSNR(training))
+                self.training(training))
         }
         return LaunchPlan.Node(
             name: worker.name, role: worker.role.rawValue, life: .service(mayEnd: worker.training != nil),
@@ -95,8 +94,11 @@ private struct Planner {
             ])
     }
 
-    private func minSNR(_ training: Topology.Training) -> [LaunchPlan.Argument] {
-        training.minSNR.map { ["--min-snr", text($0)] } ?? []
+    /// What trainer and head are told alike.
+    private func training(_ training: Topology.Training) -> [LaunchPlan.Argument] {
+        ["--batch", text(training.batch), "--learning-rate", text(training.learningRate)]
+            + ["--precision", text(training.precision.rawValue)]
+            + (training.minSNR.map { ["--min-snr", text($0)] } ?? [])
     }
 
     func client(_ client: Topology.Client) -> LaunchPlan.Node {
@@ -115,9 +117,7 @@ private struct Planner {
                 client.limitDecibels.map { ["--limit-db", text($0)] } ?? [])
         case .train:
             own = arguments(
-                ["--for", text(client.head.images), "--batch", text(client.head.batch)],
-                ["--learning-rate", text(client.head.learningRate), "--threads", text(client.threads)],
-                minSNR(client.head))
+                ["--for", text(client.head.images), "--threads", text(client.threads)], training(client.head))
         case .sample:
             let sample = topology.sample
             let backbone = finishedBackbone

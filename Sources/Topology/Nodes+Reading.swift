@@ -47,6 +47,7 @@ extension Topology.Training {
         learningRate = try node.number("learning_rate", in: 1e-8...1, default: 2e-3)
         let minSNR = try node.number("min_snr", in: 0...1e6, default: 0)
         self.minSNR = minSNR == 0 ? nil : minSNR
+        precision = try node.choice("precision", default: .single)
     }
 }
 
@@ -82,7 +83,8 @@ extension Topology.Client {
                     ?? Task.allCases,
                 threads: try client.integer("threads", in: 1...1024, default: 1),
                 head: try client.take("head").map { (entry) throws(TopologyError) in try Self.head(entry) }
-                    ?? Topology.Training(images: 12_000, batch: 64, learningRate: 2e-3, minSNR: nil))
+                    ?? Topology.Training(
+                        images: 12_000, batch: 64, learningRate: 2e-3, minSNR: nil, precision: .single))
         }
     }
 

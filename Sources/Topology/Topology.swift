@@ -90,6 +90,12 @@ package struct Topology: Hashable, Sendable {
         package let learningRate: Double
         /// γ of min-SNR weighting; nil: none.
         package let minSNR: Double?
+        package let precision: Precision
+
+        /// What a training step computes in: float32, or its convolutions and matrix products in bfloat16.
+        package enum Precision: String, CaseIterable, Sendable {
+            case single, mixed
+        }
     }
 
     package struct Client: Hashable, Sendable {

@@ -17,6 +17,7 @@ package struct ModelRegistry: Sendable {
         package let number: UInt64
         package let imagesSeen: UInt64
         package let lowestCut: Int
+        package let trainedLabels: [Int]
 
         package var message: WireModelVersion {
             var message = WireModelVersion()
@@ -136,6 +137,8 @@ package struct ModelRegistry: Sendable {
 
 extension ModelRegistry.Version {
     init(_ record: ModelRecord) {
-        self.init(number: record.version, imagesSeen: record.imagesSeen, lowestCut: record.lowestCut)
+        self.init(
+            number: record.version, imagesSeen: record.imagesSeen, lowestCut: record.lowestCut,
+            trainedLabels: record.trainedLabels)
     }
 }

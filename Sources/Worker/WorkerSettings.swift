@@ -1,3 +1,4 @@
+package import Diffusion
 package import Foundation
 package import Torch
 
@@ -60,19 +61,21 @@ package struct TrainingSettings: Sendable {
     package var learningRate: Double
     /// γ of min-SNR weighting; nil: every timestep weighs the same.
     package var minSNR: Double?
+    package var precision: TrainerOptions.Precision
     /// Images between two versions.
     package var publishEvery: Int
     package var seed: UInt64
 
     package init(
         images: Int? = nil, batch: Int = 64, learningRate: Double = 2e-3, minSNR: Double? = nil,
-        publishEvery: Int = 5_000,
+        precision: TrainerOptions.Precision = .single, publishEvery: Int = 5_000,
         seed: UInt64 = 0
     ) {
         self.images = images
         self.batch = batch
         self.learningRate = learningRate
         self.minSNR = minSNR
+        self.precision = precision
         self.publishEvery = publishEvery
         self.seed = seed
     }

@@ -36,6 +36,11 @@ struct Train: AsyncParsableCommand {
             valueName: "γ"))
     var minSnr: Double?
 
+    @Option(
+        name: .long,
+        help: "What a step computes in. `mixed`: convolutions and products in bfloat16, parameters in float32.")
+    var precision = TrainingPrecision.single
+
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1
 
@@ -56,8 +61,8 @@ struct Train: AsyncParsableCommand {
         let summary = try await client.trainHead(
             on: source.load(client), cut: cut,
             settings: HeadTraining(
-                images: total, batch: batch, learningRate: learningRate, minSNR: minSnr, threads: threads,
-                seed: seed),
+                images: total, batch: batch, learningRate: learningRate, minSNR: minSnr,
+                isMixed: precision == .mixed, threads: threads, seed: seed),
             measured: { metrics?.write("head", ["images": .integer($0.images), "loss": .number($0.loss)]) },
             progress: bar.show)
         print(summary.text)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CommandOptions
+import Diffusion
 import Foundation
 import Logging
 import Observability
@@ -60,6 +61,11 @@ struct Work: AsyncParsableCommand {
             "train: timesteps weigh min(1, γ/SNR), so that those near the cut do not outweigh the others. None when left out.",
             valueName: "γ"))
     var minSnr: Double?
+
+    @Option(
+        name: .long,
+        help: "train: what a step computes in. `mixed`: convolutions and products in bfloat16, parameters in float32.")
+    var precision = TrainingPrecision.single
 
     @Option(name: .long, help: ArgumentHelp("train: write a version after every so many images.", valueName: "n"))
     var publishEvery = 5_000
@@ -131,6 +137,7 @@ struct Work: AsyncParsableCommand {
                 checkpoints: CheckpointSettings(passes: checkpointEvery, seconds: checkpointSeconds), threads: threads,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, minSNR: minSnr,
+                    precision: precision.options,
                     publishEvery: publishEvery, seed: seed)),
             metrics: try node.metricsLog(), board: shown.board, logger: logger,
             progress: Supervision.isOn ? progressLine : nil)
@@ -146,6 +153,13 @@ struct Work: AsyncParsableCommand {
     let images = "\(progress.images)" + (progress.target.map { "/\($0)" } ?? " images")
     let loss = progress.excess.map { String(format: " · loss above floor %.3f", $0) } ?? ""
     Supervision.progress(share, "trained \(images)\(loss)")
+}
+
+/// What a training step computes in.
+enum TrainingPrecision: String, ExpressibleByArgument, CaseIterable {
+    case single, mixed
+
+    var options: TrainerOptions.Precision { self == .mixed ? .mixed : .single }
 }
 
 /// What a worker computes in.

@@ -44,13 +44,13 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
                     + " --workers tcp://127.0.0.1:* --journal sqlite:/out/broker/journal.sqlite --announce /out/endpoints.json"
                     + " --metrics /out/metrics/broker.jsonl",
                 "trainer: \(environment(2)) /bin/cc worker --role train --registry /out/models \(common("trainer", "workers"))"
-                    + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.002 --threads 2",
+                    + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.002 --precision single --threads 2",
                 "denoiser: \(environment(1)) /bin/cc worker --role denoise --registry /out/models"
                     + " \(common("denoiser", "workers")) --threads 1",
                 "a: \(environment(1)) /bin/cc client publish \(common("a", "clients")) --home /out/clients/a"
                     + " --images /t/pictures --labels 1 --cut 40 --policy once",
                 "a: \(environment(1)) /bin/cc client train \(common("a", "clients")) --home /out/clients/a"
-                    + " --images /t/pictures --labels 1 --cut 40 --for 300 --batch 64 --learning-rate 0.002 --threads 1",
+                    + " --images /t/pictures --labels 1 --cut 40 --for 300 --threads 1 --batch 64 --learning-rate 0.002 --precision single",
                 "a: \(environment(1)) /bin/cc client sample \(common("a", "clients")) --home /out/clients/a"
                     + " --images /t/pictures --labels 1 --cut 40 --per-label 5 --unseen-per-label 0 --steps 20 --sampler ddim"
                     + " --guidance 1.0 --wait-for-images 700 --out /out/samples/a --threads 1",
@@ -173,7 +173,7 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
             yaml: yaml, file: "t.yaml",
             overrides: [
                 "run.offset_noise=0.1", "run.schedule=scaled_linear", "run.backbone.self_conditioning=true",
-                "workers.trainer.min_snr=5", "clients.a.head.min_snr=2.5",
+                "workers.trainer.min_snr=5", "clients.a.head.min_snr=2.5", "workers.trainer.precision=mixed",
             ])
         let run = try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5)
         #expect(run.schedule == (try Schedule(.scaledLinear(), timesteps: 100, offsetNoise: 0.1)))
@@ -181,6 +181,7 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
         #expect(configuration.isSelfConditioned && configuration.inChannels == 6 && configuration.outChannels == 3)
         try configuration.check(channels: 3, height: 32, width: 16)
         #expect(topology.workers[0].training?.minSNR == 5 && topology.clients[0].head.minSNR == 2.5)
+        #expect(topology.workers[0].training?.precision == .mixed && topology.clients[0].head.precision == .single)
     }
 
     @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() async throws {

@@ -229,8 +229,9 @@ struct RequestTests {
 
     @Test func coverage() throws {
         let order = try DenoiseOrder(.denoise(to: 20), run: Scene.run())
-        try order.check(.init(number: 1, imagesSeen: 1, lowestCut: 20))
-        let error = refusal { () throws(RequestError) in try order.check(.init(number: 1, imagesSeen: 1, lowestCut: 21))
+        try order.check(.init(number: 1, imagesSeen: 1, lowestCut: 20, trainedLabels: []))
+        let error = refusal { () throws(RequestError) in
+            try order.check(.init(number: 1, imagesSeen: 1, lowestCut: 21, trainedLabels: []))
         }
         #expect(error?.code == .cutNotCovered)
         #expect(error?.message.contains("21") == true)

@@ -220,6 +220,14 @@ struct TrainLoopTests {
             let record = try ModelRecord(contentsOf: scene.folder.appending(path: "\(name)/v00000001"))
             #expect(record.trainedLabels == [example.label])
             #expect(example.label == (example.cut == 20 ? 0 : 1))
+
+            // After a restart it still knows them.
+            var again = try BackboneTraining(
+                run: scene.run, registry: try self.registry(name), state: state(name),
+                settings: TrainingSettings(batch: 1, seed: seed))
+            _ = try again.publish(shelf, keeping: [])
+            let second = try ModelRecord(contentsOf: scene.folder.appending(path: "\(name)/v00000002"))
+            #expect(second.trainedLabels == [example.label])
             drawn.insert(example.cut)
         }
         #expect(drawn == [20, 60])

@@ -30,6 +30,7 @@ struct HeadTrainer {
         options.batch = settings.batch
         options.learningRate = settings.learningRate
         options.minSNR = settings.minSNR
+        options.precision = settings.isMixed ? .mixed : .single
         try options.check(on: run.schedule, above: 0)
         var source = ParameterSource(seed: settings.seed), zeros = ParameterSource.zeros()
         trainer = Trainer(

@@ -19,7 +19,7 @@ struct BackboneTraining {
     private var published = 0
     /// What was really trained on, which is all that a version may claim.
     private var lowestCut: Int
-    private var labels: Set<Int> = []
+    private var labels: Set<Int>
     private let random: CounterRandom
     /// Fresh publications that this training has used, when it was last saved: `PublicationShelf.used`.
     private(set) var used: [IngestCore.Key] = []
@@ -38,6 +38,7 @@ struct BackboneTraining {
         options.batch = settings.batch
         options.learningRate = settings.learningRate
         options.minSNR = settings.minSNR
+        options.precision = settings.precision
         try options.check(on: run.schedule, above: run.allowedCuts.first ?? 1)
         var zeros = ParameterSource.zeros()
         trainer = Trainer(
@@ -45,6 +46,7 @@ struct BackboneTraining {
             average: UNet(configuration, &zeros), options, seed: settings.seed)
         losses = LossReport(timesteps: run.schedule.timesteps)
         lowestCut = registry.newest?.lowestCut ?? run.schedule.timesteps - 1
+        labels = Set(registry.newest?.trainedLabels ?? [])
         random = CounterRandom(seed: settings.seed)
         if FileManager.default.fileExists(atPath: checkpoint.path) {
             let archive = try SafetensorsArchive(contentsOf: checkpoint)
