@@ -74,7 +74,7 @@ final class BrokerLoop {
         configuration.keyBundle = directory.deployment.poolKeyBundle
         core = BrokerCore(
             configuration: configuration, broker: recovery.broker, bootEpoch: recovery.bootEpoch,
-            recovered: recovery.entries, random: SystemRandomNumberGenerator())
+            recovered: recovery.entries, rights: { directory.rights(of: $0) }, random: SystemRandomNumberGenerator())
         let recovered = core.recoveredJobs
         if recovered != RecoveredJobs() {
             let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -180,7 +180,9 @@ final class BrokerLoop {
     private func carryOut(_ action: BrokerAction) throws {
         switch action {
         case .append: break
-        case .send(let frames, let connection): try hub.send(frames, to: connection)
+        case .send(let frames, let connection):
+            try hub.send(frames, to: connection)
+            if case .job(let job) = frames.control.body { core.left(job.job, over: connection, at: moment()) }
         case .drop(let connection): hub.drop(connection)
         }
     }

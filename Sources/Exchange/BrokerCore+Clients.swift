@@ -72,11 +72,7 @@ extension BrokerCore {
         guard let handle = insert(envelope, sealed: sealed, client: client) else { return }
         if let former = forget(envelope.job, of: client) {
             // Attempts are counted on, by one that nobody has: what is still said of an earlier generation is stale.
-            let bootEpoch = bootEpoch
-            _ = jobs.update(handle) { job in
-                job.attempts = former.attempts + 1
-                job.epoch = bootEpoch
-            }
+            _ = jobs.update(handle) { $0.attempts = former.attempts + 1 }
         }
         counters.accepted += 1
         actions.append(.append(.accepted(envelope.key, envelope: envelope.bytes, sealed: sealed)))

@@ -48,13 +48,13 @@ final class BrokerNode {
         var entries = batches.flatMap(\.entries)
         if world.bug == .redeliveryForgotten {
             var leased: Set<JobKey> = []
-            for case .attempted(let key, _) in entries { leased.insert(key) }
+            for case .attempted(let key, _, _) in entries { leased.insert(key) }
             for case .finished(let key, _, _, _) in entries { leased.remove(key) }
             entries.removeAll { leased.contains($0.key) }
         }
         core = BrokerCore(
             configuration: Deployment.configuration, broker: Deployment.broker, bootEpoch: journal.bootEpoch,
-            recovered: entries, random: SplitMix64(seed: random.next()))
+            recovered: entries, rights: { [world] in world.rights(of: $0) }, random: SplitMix64(seed: random.next()))
         barrier = CommitBarrier()
         isCommitting = false
         crashPoint = nil
@@ -131,7 +131,6 @@ final class BrokerNode {
         guard core != nil else { return }
         var entries: [JournalEntry] = []
         for case .append(let entry) in actions { entries.append(entry) }
-        for case .send(let frames, _) in actions { noteLease(frames) }
         let number = entries.isEmpty ? journal.appended : journal.append(entries, wall: moment.wall)
         guard !crashes(at: .beforeWrite) else { return }
         beginCommit()
@@ -147,22 +146,20 @@ final class BrokerNode {
             if crashPoint == .amidSends, random.chance(0.3) { return world.crashBroker() }
             observe(frames, to: connection)
             world.send(frames, to: connection)
+            if case .job(let job) = frames.control.body { core?.left(job.job, over: connection, at: moment) }
         }
     }
 
     private func observe(_ frames: Frames, to connection: ConnectionID) {
-        guard case .accepted(let accepted) = frames.control.body, let client = world.client(behind: connection),
-            let job = JobID(accepted.jobID)
-        else { return }
-        world.checker.promised(JobKey(client: client, job: job))
-    }
-
-    /// When it is decided: a lease runs while its JOB waits for the disk.
-    private func noteLease(_ frames: Frames) {
-        guard case .job(let job) = frames.control.body, let client = ClientID(job.job.clientID),
-            let id = JobID(job.job.jobID)
-        else { return }
-        world.checker.leased(JobKey(client: client, job: id), alone: job.alone)
+        switch frames.control.body {
+        case .accepted(let accepted):
+            guard let client = world.client(behind: connection), let job = JobID(accepted.jobID) else { return }
+            world.checker.promised(JobKey(client: client, job: job))
+        case .job(let job):
+            guard let client = ClientID(job.job.clientID), let id = JobID(job.job.jobID) else { return }
+            world.checker.leased(JobKey(client: client, job: id), alone: job.alone)
+        default: break
+        }
     }
 
     // MARK: the disk

@@ -16,14 +16,14 @@ struct HistoryChecker {
         var expires: Int64
         var isPoison: Bool
         var newest: Fence?
-        /// Times it was given to a worker that runs nothing else, since it was accepted or replayed.
-        var aloneAttempts = 0
     }
 
     let broker: BrokerID
     let crashesAllowed: Int
     private(set) var violations: [String] = []
     private(set) var records: [JobKey: Record] = [:]
+    /// JOBs of it that left for a worker which runs nothing else, since it was accepted or replayed.
+    private var aloneLeases: [JobKey: Int] = [:]
     private var cancelAsked: Set<JobKey> = []
     private var surfacedOnce: Set<JobKey> = []
     private var masks: [IngestCore.Key: UInt64] = [:]
@@ -62,7 +62,7 @@ struct HistoryChecker {
         switch records[key]?.place {
         case .dead:
             records[key]?.place = .live
-            records[key]?.aloneAttempts = 0
+            aloneLeases[key] = nil
         case nil:
             accepted += 1
             records[key] = Record(
@@ -72,6 +72,7 @@ struct HistoryChecker {
                 envelope.generation > records[key]?.generation ?? 0, "\(key): accepted again, and no new generation")
             records[key]?.place = .live
             records[key]?.generation = envelope.generation
+            aloneLeases[key] = nil
             records[key]?.expires = envelope.expires
         case .live, .done, .over: object("\(key): accepted twice")
         }
@@ -81,21 +82,23 @@ struct HistoryChecker {
     {
         switch entry {
         case .accepted: break
-        case .attempted(_, let attempt):
+        case .attempted(_, let attempt, let named):
             require(record.place == .live, "\(key): attempted, and is not waiting")
             require(attempt > record.newest?.attempt ?? 0, "\(key): attempt \(attempt) is not a new number")
+            require(named == epoch, "\(key): attempted in epoch \(epoch), and \(named) is named")
             record.newest = Fence(broker: broker, bootEpoch: epoch, attempt: attempt)
+        case .suspected(_, let crashes):
+            require(record.place == .live, "\(key): suspected, and is not under way")
+            let alone = aloneLeases[key] ?? 0
+            require(crashes <= alone, "\(key): \(crashes) crashes alone, of \(alone) JOBs")
         case .finished(_, let header, let sealed, _):
             results += 1
             require(record.place == .live, "\(key): finished, and is not under way")
             guard let header = try? ResultHeader(bytes: header), let answer = Answer(sealed) else {
                 return object("\(key): finished with what no worker sent")
             }
-            // A first attempt is told before it is stored. If the broker forgets it, there may be two of that number, of two
-            // epochs; either computes the same job, and the first to come is taken.
-            let isFirst = header.fence.attempt == 1 && record.newest?.attempt == 1
             require(
-                header.fence == record.newest || isFirst,
+                header.fence == record.newest,
                 "\(key): a stale fence was accepted: epoch \(header.fence.bootEpoch), attempt \(header.fence.attempt)")
             require(
                 answer.bootEpoch == header.fence.bootEpoch && answer.attempt == header.fence.attempt,
@@ -110,9 +113,8 @@ struct HistoryChecker {
             record.place = .over(.acknowledged)
         case .ended(_, .deadLetter):
             require(record.place == .live, "\(key): given up, and was not under way")
-            require(
-                record.aloneAttempts >= crashesAllowed,
-                "\(key): given up after \(record.aloneAttempts) attempts alone")
+            let alone = aloneLeases[key] ?? 0
+            require(alone >= crashesAllowed, "\(key): given up after \(alone) attempts alone")
             record.place = .dead
         case .ended(_, let code):
             if case .over = record.place { object("\(key): ended twice") }
@@ -139,9 +141,9 @@ struct HistoryChecker {
         require(records[key] != nil, "\(key): ACCEPTED was said, and the job is not stored")
     }
 
-    /// A job is leased.
+    /// A JOB leaves the broker.
     mutating func leased(_ key: JobKey, alone: Bool) {
-        if alone { records[key]?.aloneAttempts += 1 }
+        if alone { aloneLeases[key, default: 0] += 1 }
     }
 
     mutating func cancelIsAsked(_ key: JobKey) { cancelAsked.insert(key) }

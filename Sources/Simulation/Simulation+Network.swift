@@ -116,6 +116,14 @@ extension Simulation {
         return clients[connection.node].id
     }
 
+    /// As the roster has it.
+    func rights(of client: ClientID) -> ClientRights? {
+        for node in nodes {
+            if case .client(client, let rights) = node.principal { return rights }
+        }
+        return nil
+    }
+
     /// What leaves a client is checked: a masked image leaves once.
     private func observe(_ frames: Frames, from node: Node) {
         guard case .submit = frames.control.body, let client = node as? ClientNode,

@@ -36,16 +36,20 @@ import Wire
     }
 
     @Test func aSoundLifeHolds() {
-        let life = [accepted, .attempted(key, attempt: 1), finished(first), .acknowledged(key), .forgotten(key)]
+        let life = [
+            accepted, .attempted(key, attempt: 1, epoch: 1), finished(first), .acknowledged(key), .forgotten(key),
+        ]
         #expect(violations(life, surfaced: true).isEmpty)
         #expect(violations([accepted, .ended(key, code: .expired)], wall: 1_000).isEmpty)
     }
 
     @Test func whatIsWrongIsNamed() {
         let second = Fence(broker: Deployment.broker, bootEpoch: 1, attempt: 2)
-        let leased: [JournalEntry] = [accepted, .attempted(key, attempt: 1), .attempted(key, attempt: 2)]
+        let leased: [JournalEntry] = [
+            accepted, .attempted(key, attempt: 1, epoch: 1), .attempted(key, attempt: 2, epoch: 1),
+        ]
         #expect(violations([accepted, accepted]).count == 1)
-        #expect(violations([.attempted(key, attempt: 1)]).count == 1)
+        #expect(violations([.attempted(key, attempt: 1, epoch: 1)]).count == 1)
         #expect(violations(leased + [finished(first)]).count == 1)
         #expect(violations(leased + [finished(second, by: first)]).count == 1)
         #expect(violations(leased + [finished(second), finished(second)]).count == 1)

@@ -20,9 +20,11 @@ import Testing
         #expect(report.violations.isEmpty, "\(report.failure)")
     }
 
-    /// Seeds that found something: two first attempts of one job after a crash, and a lease that ran out while its JOB waited for a
+    /// Seeds that found something: two first attempts of one job after a crash, and leases that ran out while their JOBs waited for a
     /// full disk.
-    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1)]) func holdsWhereSomethingWasFound(seed: UInt64, hours: Double) {
+    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1), (41, 0.2)]) func holdsWhereSomethingWasFound(
+        seed: UInt64, hours: Double
+    ) {
         var settings = SimulationSettings(seed: seed)
         settings.hours = hours
         let report = Simulation(settings).run()

@@ -13,7 +13,8 @@ import Wire
 
     @Test func entriesReadBack() {
         let entries: [JournalEntry] = [
-            .accepted(Self.key, envelope: [1, 2], sealed: []), .attempted(Self.key, attempt: 7),
+            .accepted(Self.key, envelope: [1, 2], sealed: []), .attempted(Self.key, attempt: 7, epoch: 3),
+            .suspected(Self.key, crashes: 2),
             .finished(Self.key, header: [3], sealed: [4, 5], keptUntil: -9), .acknowledged(Self.key),
             .ended(Self.key, code: .expired), .forgotten(Self.key),
         ]
