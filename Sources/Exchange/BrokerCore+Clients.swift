@@ -41,10 +41,10 @@ extension BrokerCore {
             return reject(envelope.job, .unauthorized, "the envelope names another client", client)
         }
         if let handle = clients[client].jobs[envelope.job] {
-            guard isDone(handle, before: envelope) else {
+            guard isEarlier(handle, than: envelope) else {
                 return resubmit(handle, envelope: bytes, sealed: sealed, by: client)
             }
-            // The client does not accept the result: it goes as one goes that expired.
+            // The client does not accept the result, or sealed the job anew at another broker: it goes as one goes that expired.
             end(handle, .ended(.expired), isTold: false)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
@@ -60,11 +60,10 @@ extension BrokerCore {
         accept(envelope, sealed: sealed, by: client)
     }
 
-    /// Whether the job is done and this envelope is a later generation of it.
-    private func isDone(_ handle: JobHandle, before envelope: Envelope) -> Bool {
-        guard let job = jobs[handle], case .inMailbox = job.state,
-            let former = try? Envelope(bytes: job.envelope)
-        else { return false }
+    /// Whether this envelope is a later generation of the job, and the operator has not to decide on that first.
+    private func isEarlier(_ handle: JobHandle, than envelope: Envelope) -> Bool {
+        guard let job = jobs[handle], let former = try? Envelope(bytes: job.envelope) else { return false }
+        if case .deadLetter = job.state { return false }
         return former.generation < envelope.generation
     }
 

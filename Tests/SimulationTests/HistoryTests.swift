@@ -16,8 +16,21 @@ import Testing
         var settings = SimulationSettings(seed: 100)
         settings.hours = 0.05
         settings.faults = [fault]
+        if fault == .brokerLoss || fault == .drain { settings.brokers = 2 }
         let report = Simulation(settings).run()
         #expect(report.violations.isEmpty, "\(report.failure)")
+    }
+
+    /// Clients and workers that know several brokers, one of which is gone for good in some histories.
+    @Test(arguments: [(UInt64(1), 2), (2, 2), (3, 3), (4, 2), (5, 3)]) func holdsWithSeveralBrokers(
+        seed: UInt64, brokers: Int
+    ) {
+        var settings = SimulationSettings(seed: seed)
+        settings.hours = 0.12
+        settings.brokers = brokers
+        let report = Simulation(settings).run()
+        #expect(report.violations.isEmpty, "\(report.failure)")
+        #expect(report.accepted > 50 && report.surfaced > 30)
     }
 
     /// Seeds that found something: two first attempts of one job after a crash, and leases that ran out while their JOBs waited for a

@@ -22,7 +22,7 @@ import Wire
         var read: [JournalEntry] = []
         while let entry = reader.next() { read.append(entry) }
         #expect(read.map(\.bytes) == entries.map(\.bytes))
-        guard case .finished(_, let header, let sealed, let keptUntil) = read[2] else {
+        guard case .finished(_, let header, let sealed, let keptUntil) = read[3] else {
             Issue.record("not a finished job")
             return
         }
