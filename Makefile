@@ -6,13 +6,14 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise picture test fuzz fuzz-long build setup format lint clean
+.PHONY: help demo demo-baseline loadtest bench-denoise faults faults-long picture test fuzz fuzz-long build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
 	@echo "make demo-baseline   compare the demo with each client alone, at equal CPU time"
 	@echo "make picture  the README's picture anew, from the last demo"
 	@echo "make loadtest  a broker, stub workers and a thousand synthetic clients on this machine; LOADTEST=options of collafuse loadtest"
+	@echo "make faults  kill, stop, cut off and starve real processes for three minutes; as root also their network and disks"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make test    build and run all tests"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
@@ -47,6 +48,14 @@ PYTHON ?= python3
 bench-denoise: build
 	mkdir -p out
 	.build/release/collafuse bench denoise --python $(PYTHON) --json out/bench-denoise.json
+
+FAULTS ?= --seconds 180
+
+faults: build
+	$(PYTHON) ops/faults/faults.py $(FAULTS) --json out/faults.json
+
+faults-long: build
+	$(PYTHON) ops/faults/faults.py --seconds 7200 --faults 1000 --jobs 100000 --rate 120 --json out/faults-long.json
 
 # Tests run beside each other: a thread each, or libtorch's threads wait for one another.
 test: export OMP_NUM_THREADS := 1

@@ -122,7 +122,7 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "Workbench", "LoadTest", "CommandOptions", "Journal", "Monitoring", "Launch", "Exchange",
+            "Broker", "Workbench", "LoadTest", "CommandOptions", "Disk", "Journal", "Monitoring", "Launch", "Exchange",
             "Simulation",
             "Topology", "Trust",
             "Observability", "Wire",

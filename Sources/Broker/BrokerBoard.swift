@@ -29,14 +29,14 @@ struct BrokerBoard {
     mutating func observe(_ entry: JournalEntry, at now: Int64) {
         switch entry {
         case .accepted(let key, _, _): accepted[key] = (now, false)
-        case .attempted(let key, _):
+        case .attempted(let key, _, _):
             guard let job = accepted[key], !job.isLeased else { break }
             accepted[key]?.isLeased = true
             waits.record(nanoseconds: now - job.at)
         case .finished(let key, _, _, _):
             if let job = accepted.removeValue(forKey: key) { durations.record(nanoseconds: now - job.at) }
         case .ended(let key, _): accepted[key] = nil
-        case .acknowledged, .forgotten: break
+        case .suspected, .acknowledged, .forgotten: break
         }
     }
 

@@ -33,6 +33,8 @@ final class BrokerLoop {
     /// What the core decided in this round.
     private var actions: [BrokerAction] = []
     private var isOver = false
+    /// Uptimes of its end at the latest, and of the next look; nil: nobody asked for one.
+    private var drain: (until: Int64, look: Int64)?
     /// Uptimes of the next look at the deployment folder, status line and line of figures.
     private var nextReload: Int64 = 0
     private var nextStatus: Int64 = 0
@@ -74,7 +76,7 @@ final class BrokerLoop {
         configuration.keyBundle = directory.deployment.poolKeyBundle
         core = BrokerCore(
             configuration: configuration, broker: recovery.broker, bootEpoch: recovery.bootEpoch,
-            recovered: recovery.entries, random: SystemRandomNumberGenerator())
+            recovered: recovery.entries, rights: { directory.rights(of: $0) }, random: SystemRandomNumberGenerator())
         let recovered = core.recoveredJobs
         if recovered != RecoveredJobs() {
             let seconds = (ContinuousClock.now - start) / .seconds(1)
@@ -133,7 +135,8 @@ final class BrokerLoop {
     /// Until something happened or is due. While too much waits to be stored, what peers send waits in their sockets.
     private func wait() throws {
         let due = min(
-            core.nextDeadline ?? .max, nextReload, nextStatus, nextFigures, nextPost == .max ? .max : nextPost - deaf)
+            core.nextDeadline ?? .max, drain?.look ?? .max, nextReload, nextStatus, nextFigures,
+            nextPost == .max ? .max : nextPost - deaf)
         guard journal.state.isFull else {
             return try hub.wait(until: due == .max ? nil : due + deaf)
         }
@@ -144,9 +147,31 @@ final class BrokerLoop {
 
     private func handle(_ request: BrokerRequest, at now: Moment) {
         switch request {
-        case .shutDown: actions += core.close(at: now)
-        case .stop: break
+        case .drain:
+            guard drain == nil else { return }
+            drain = (until: now.uptime + settings.drainLimit * .second, look: now.uptime)
+            actions += core.drain(at: now)
+            logger.notice("Draining: no new jobs are taken", metadata: ["jobs": "\(core.undrained)"])
+        case .shutDown:
+            actions += core.close(at: now)
+            isOver = true
+        case .stop: isOver = true
         }
+    }
+
+    /// Ends a drain when nothing is under way any more, or its time is over: what is left waits in the journal for the next start,
+    /// and clients who are here take it to another broker.
+    private func endDrain(at now: Moment) {
+        guard let drain, drain.look <= now.uptime else { return }
+        let left = core.undrained
+        guard left == 0 || now.uptime >= drain.until else {
+            self.drain?.look = now.uptime + .second / 5
+            return
+        }
+        logger.notice(
+            "Drained",
+            metadata: ["left": "\(left)", "kept": "\(core.snapshot.jobs - left)", "why": left == 0 ? "done" : "late"])
+        actions += core.close(at: now)
         isOver = true
     }
 
@@ -180,7 +205,9 @@ final class BrokerLoop {
     private func carryOut(_ action: BrokerAction) throws {
         switch action {
         case .append: break
-        case .send(let frames, let connection): try hub.send(frames, to: connection)
+        case .send(let frames, let connection):
+            try hub.send(frames, to: connection)
+            if case .job(let job) = frames.control.body { core.left(job.job, over: connection, at: moment()) }
         case .drop(let connection): hub.drop(connection)
         }
     }
@@ -202,6 +229,7 @@ final class BrokerLoop {
     }
 
     private func doChores(at now: Moment) {
+        endDrain(at: now)
         if now.uptime >= nextReload {
             nextReload = now.uptime + settings.reloadInterval * .second
             directory.refresh(at: now.wall)

@@ -24,6 +24,7 @@ package struct BrokerService: Service {
     private let makeJournal: MakeJournal
     private let metrics: MetricsLog?
     private let board: StatusBoard?
+    private let drains: AsyncStream<Void>?
     private let logger: Logger
     private let ready: Ready
 
@@ -31,16 +32,18 @@ package struct BrokerService: Service {
     ///   - kit: the broker's own keys.
     ///   - journal: made on the broker's thread; nil: nothing outlives the process.
     ///   - board: where its figures are written, for a monitoring server.
+    ///   - drains: whenever it yields: takes no new jobs, and ends once those it has are done, or the limit is over.
     ///   - ready: told where it listens, once it does; on the broker's thread.
     package init(
         settings: BrokerSettings, kit: NodeKit, journal: MakeJournal? = nil, metrics: MetricsLog? = nil,
-        board: StatusBoard? = nil, logger: Logger, ready: @escaping Ready = { _ in }
+        board: StatusBoard? = nil, drains: AsyncStream<Void>? = nil, logger: Logger, ready: @escaping Ready = { _ in }
     ) {
         self.settings = settings
         self.kit = kit
         self.makeJournal = journal ?? { VolatileJournal(random: SystemRandomNumberGenerator()) }
         self.metrics = metrics
         self.board = board
+        self.drains = drains
         self.logger = logger
         self.ready = ready
     }
@@ -51,6 +54,8 @@ package struct BrokerService: Service {
             throw BrokerError(.wrongKit, "the kit of \(kit.name) is a \(kit.kind.rawValue)'s, not a broker's")
         }
         let inbox = try Inbox<BrokerRequest>()
+        let draining = drains.map { drains in Task { for await _ in drains { inbox.put(.drain) } } }
+        defer { draining?.cancel() }
         try await withTaskCancellationHandler {
             try await withGracefulShutdownHandler {
                 try await withCheckedThrowingContinuation { (end: CheckedContinuation<Void, any Error>) in
@@ -75,6 +80,8 @@ package struct BrokerService: Service {
 }
 
 enum BrokerRequest: Sendable {
+    /// Take no new jobs; end when those that are here are done.
+    case drain
     /// Say goodbye, then end.
     case shutDown
     /// End.

@@ -13,6 +13,8 @@ package struct BrokerSettings: Sendable {
     package var reloadInterval: Int64 = 2
     /// Seconds between two status lines in the log, if anything happened.
     package var statusInterval: Int64 = 10
+    /// Seconds that a drain waits for jobs under way.
+    package var drainLimit: Int64 = 120
     /// Seconds between two lines of figures.
     package var metricsInterval: Int64 = 2
 

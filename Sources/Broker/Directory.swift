@@ -30,6 +30,9 @@ final class Directory {
 
     func principal(behind key: CurveKey) -> Principal? { principals[key] }
 
+    /// nil: the roster does not name it.
+    func rights(of client: ClientID) -> ClientRights? { deployment.roster[client].map { ClientRights($0) } }
+
     /// Certificates end with time, so this is called now and then, and whenever the folder was read.
     func refresh(at now: UnixTime) {
         let directory = PeerDirectory(deployment)
@@ -40,11 +43,7 @@ final class Directory {
             switch try? directory.peer(curveKey: bytes, at: now) {
             case .client(let client):
                 names[key] = client.name.description
-                let rights = ClientRights(
-                    publish: client.rights.publish, denoise: client.rights.denoise,
-                    priority: Int32(clamping: client.priority), weight: client.weight,
-                    jobs: Int(client.jobQuota), bytes: Int(clamping: client.byteQuota))
-                principals[key] = .client(client.id, rights)
+                principals[key] = .client(client.id, ClientRights(client))
             case .worker(let worker):
                 names[key] = worker.name.description
                 let roles = worker.roles.compactMap { WorkerRole(rawValue: $0.rawValue) }
@@ -88,6 +87,15 @@ final class Directory {
             let path = folder.appending(path: name).path
             return (try? FileManager.default.attributesOfItem(atPath: path)[.modificationDate]) as? Date
         }
+    }
+}
+
+extension ClientRights {
+    fileprivate init(_ client: RosterClient) {
+        self.init(
+            publish: client.rights.publish, denoise: client.rights.denoise,
+            priority: Int32(clamping: client.priority), weight: client.weight, jobs: Int(client.jobQuota),
+            bytes: Int(clamping: client.byteQuota))
     }
 }
 

@@ -75,9 +75,12 @@ final class Session: Sendable {
         strayArrived: @escaping @Sendable (JobID, Answer) -> Void
     ) throws {
         let state = SharedState()
+        var configuration = LinkConfiguration()
+        configuration.alternatives = brokers.count - 1
         let link = try DealerLink(
             context: Context(), brokers: brokers, identity: identity,
-            machine: ClientCore(client: client, random: try SecureRandom()), name: "link", logger: logger,
+            machine: ClientCore(client: client, configuration: configuration, random: try SecureRandom()), name: "link",
+            logger: logger,
             report: { Self.take($0, state) },
             deliver: { event in Self.take(event, state, logger, keysArrived, strayArrived) })
         self.state = state

@@ -41,10 +41,10 @@ extension BrokerCore {
             return reject(envelope.job, .unauthorized, "the envelope names another client", client)
         }
         if let handle = clients[client].jobs[envelope.job] {
-            guard isDone(handle, before: envelope) else {
+            guard isEarlier(handle, than: envelope) else {
                 return resubmit(handle, envelope: bytes, sealed: sealed, by: client)
             }
-            // The client does not accept the result: it goes as one goes that expired.
+            // The client does not accept the result, or sealed the job anew at another broker: it goes as one goes that expired.
             end(handle, .ended(.expired), isTold: false)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
@@ -60,11 +60,10 @@ extension BrokerCore {
         accept(envelope, sealed: sealed, by: client)
     }
 
-    /// Whether the job is done and this envelope is a later generation of it.
-    private func isDone(_ handle: JobHandle, before envelope: Envelope) -> Bool {
-        guard let job = jobs[handle], case .inMailbox = job.state,
-            let former = try? Envelope(bytes: job.envelope)
-        else { return false }
+    /// Whether this envelope is a later generation of the job, and the operator has not to decide on that first.
+    private func isEarlier(_ handle: JobHandle, than envelope: Envelope) -> Bool {
+        guard let job = jobs[handle], let former = try? Envelope(bytes: job.envelope) else { return false }
+        if case .deadLetter = job.state { return false }
         return former.generation < envelope.generation
     }
 
@@ -72,11 +71,7 @@ extension BrokerCore {
         guard let handle = insert(envelope, sealed: sealed, client: client) else { return }
         if let former = forget(envelope.job, of: client) {
             // Attempts are counted on, by one that nobody has: what is still said of an earlier generation is stale.
-            let bootEpoch = bootEpoch
-            _ = jobs.update(handle) { job in
-                job.attempts = former.attempts + 1
-                job.epoch = bootEpoch
-            }
+            _ = jobs.update(handle) { $0.attempts = former.attempts + 1 }
         }
         counters.accepted += 1
         actions.append(.append(.accepted(envelope.key, envelope: envelope.bytes, sealed: sealed)))

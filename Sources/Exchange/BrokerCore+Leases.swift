@@ -1,4 +1,4 @@
-internal import Wire
+package import Wire
 
 internal import struct Foundation.Data
 
@@ -24,17 +24,18 @@ extension BrokerCore {
         let kept = UInt64(job.checkpoint?.header.step ?? 0)
         // As a worker said, so no more than can be added up.
         if job.stepsDone > kept { counters.stepsRedone += Int(min(job.stepsDone - kept, 1 << 32)) }
-        actions.append(.append(.attempted(job.key, attempt: attempt)))
         let epoch = bootEpoch
+        actions.append(.append(.attempted(job.key, attempt: attempt, epoch: epoch)))
         _ = jobs.update(handle) { job in
             job.attempts = attempt
             job.epoch = epoch
+            job.isCrashCounted = false
             // What the last attempt did beyond its checkpoint is to be done again: it counts as progress.
             job.stepsDone = kept
         }
         let charged = queues[lanes[job.lane].key.role]?.charge(
             job.client, ceiling: job.cost, most: job.highestCost, at: now.uptime)
-        hold(handle, fence, by: worker, alone: alone, charged: charged ?? 0)
+        hold(handle, fence, by: worker, alone: alone, hasLeft: false, charged: charged ?? 0)
         var message = WireJob()
         message.job = ref(job.key, fence)
         message.leaseMs = UInt64(configuration.lease / .millisecond)
@@ -45,26 +46,41 @@ extension BrokerCore {
             to: workers[worker].session)
     }
 
+    /// The JOB leaves: its lease begins. Until then it may have waited for the disk, for however long.
+    package mutating func left(_ ref: WireJobRef, over connection: ConnectionID, at moment: Moment) {
+        guard let (handle, fence) = find(ref), case .leased(let lease) = jobs[handle]?.state, lease.fence == fence,
+            !lease.hasLeft, workers[lease.worker].session == connection
+        else { return }
+        let deadline = moment.uptime + configuration.lease
+        _ = jobs.update(handle) { job in
+            guard case .leased(var lease) = job.state else { return }
+            lease.hasLeft = true
+            lease.began = moment.uptime
+            lease.deadline = deadline
+            job.state = .leased(lease)
+        }
+    }
+
     /// A worker that came back goes on with what it has.
-    mutating func adopt(_ handle: JobHandle, _ fence: Fence, by worker: Int) {
+    mutating func adopt(_ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool) {
         guard let job = jobs[handle] else { return }
         counters.readopted += 1
         let wasQueued = if case .queued = job.state { true } else { false }
-        _ = jobs.update(handle) { $0.epoch = fence.bootEpoch }
-        hold(handle, fence, by: worker, alone: false, charged: 0)
+        hold(handle, fence, by: worker, alone: alone, hasLeft: true, charged: 0)
         if wasQueued { leaveQueue(lane: job.lane, client: job.client, suspect: job.suspect) }
     }
 
-    private mutating func hold(_ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool, charged: UInt64) {
+    private mutating func hold(
+        _ handle: JobHandle, _ fence: Fence, by worker: Int, alone: Bool, hasLeft: Bool, charged: UInt64
+    ) {
         guard let job = jobs[handle] else { return }
         let now = now.uptime, deadline = now + configuration.lease
         let expected = expected(of: job.client, lanes[job.lane].key.role)
         _ = jobs.update(handle) { job in
             job.state = .leased(
                 Lease(
-                    worker: worker, fence: fence, began: now, deadline: deadline, timer: deadline, alone: alone,
-                    charged: charged,
-                    expected: expected))
+                    worker: worker, fence: fence, began: now, hasLeft: hasLeft, deadline: deadline, timer: deadline,
+                    alone: alone, charged: charged, expected: expected))
         }
         clients[job.client].usage.expected += expected
         usage.expected += expected
@@ -158,7 +174,10 @@ extension BrokerCore {
         guard case .leased(let lease) = jobs[handle]?.state, lease.fence.attempt == attempt, lease.timer == rung else {
             return
         }
-        var due = max(lease.deadline, workers[lease.worker].progress + configuration.lease)
+        var due =
+            lease.hasLeft
+            ? max(lease.deadline, workers[lease.worker].progress + configuration.lease)
+            : now.uptime + configuration.lease
         if let left = workers[lease.worker].leftAt { due = min(due, left + silence) }
         guard due <= now.uptime else { return setTimer(of: handle, due: due) }
         let worker = lease.worker
@@ -172,6 +191,8 @@ extension BrokerCore {
     /// - Parameter words: of the worker, for the operator.
     mutating func lose(_ handle: JobHandle, _ loss: LeaseLoss, words: String? = nil) {
         guard let job = jobs[handle], case .leased(let lease) = job.state else { return }
+        // What no worker has seen is to blame for nothing.
+        let loss = lease.hasLeft ? loss : .handedBack
         let report = JobLoss(
             worker: workers[lease.worker].id, at: now.wall,
             reason: words ?? (loss == .crashed ? "the worker was lost, or showed no progress" : "handed back"))
@@ -179,20 +200,13 @@ extension BrokerCore {
         let isSuspected = loss == .crashed || loss == .failed
         // Of those that shared a worker nobody knows which brought it down.
         release(handle, isSuspected && lease.alone ? .isTimeTaken : .isRefunded)
-        var crashes = job.crashes
         if loss == .crashed { counters.leasesLost += 1 }
         if isSuspected {
-            if lease.alone {
-                crashes += 1
-                // It may be the checkpoint's fault.
-                forgetCheckpoint(of: handle)
-            }
-            _ = jobs.update(handle) { job in
-                job.suspect = true
-                job.crashes = crashes
-            }
+            // It may be the checkpoint's fault.
+            if lease.alone { forgetCheckpoint(of: handle) }
+            suspect(handle, ranAlone: lease.alone)
         }
-        if crashes >= configuration.crashesAllowed {
+        if jobs[handle]?.crashes ?? 0 >= configuration.crashesAllowed {
             bury(handle)
         } else if loss == .drained {
             enqueue(handle, first: true)
@@ -200,6 +214,20 @@ extension BrokerCore {
             delay(handle)
         }
         serveHeld()
+    }
+
+    /// The job runs alone from now on, over restarts too.
+    mutating func suspect(_ handle: JobHandle, ranAlone: Bool = false) {
+        guard let job = jobs[handle] else { return }
+        let counts = ranAlone && !job.isCrashCounted
+        guard !job.suspect || counts else { return }
+        let crashes = job.crashes + (counts ? 1 : 0)
+        _ = jobs.update(handle) { job in
+            job.suspect = true
+            job.crashes = crashes
+            job.isCrashCounted = job.isCrashCounted || counts
+        }
+        actions.append(.append(.suspected(job.key, crashes: crashes)))
     }
 
     private mutating func delay(_ handle: JobHandle) {

@@ -31,6 +31,18 @@ extension BrokerCore {
         return finish()
     }
 
+    /// What a drain waits for: jobs that are under way, and results whose client is here to take them.
+    package var undrained: Int {
+        jobs.handles.count { handle in
+            guard let job = jobs[handle] else { return false }
+            switch job.state {
+            case .queued, .delayed, .leased: return true
+            case .inMailbox: return clients[job.client].session != nil
+            case .deadLetter: return false
+            }
+        }
+    }
+
     /// Says goodbye to all. What was accepted is in the journal.
     package mutating func close(at moment: Moment) -> [BrokerAction] {
         begin(moment)

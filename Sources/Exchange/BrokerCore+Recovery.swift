@@ -19,7 +19,7 @@ extension BrokerCore {
         var count = RecoveredJobs()
         for handle in recovered {
             switch jobs[handle]?.state {
-            case .queued: if jobs[handle]?.attempts == 0 { count.queued += 1 } else { count.leased += 1 }
+            case .queued: if jobs[handle]?.epoch == 0 { count.queued += 1 } else { count.leased += 1 }
             case .inMailbox: count.inMailbox += 1
             case .deadLetter: count.dead += 1
             case .delayed, .leased, nil: break
@@ -51,9 +51,20 @@ extension BrokerCore {
                 // As when it was accepted: what is still said of an earlier generation is stale.
                 if let former { _ = jobs.update(handle) { $0.attempts = former.attempts + 1 } }
             }
-        case .attempted(let key, let attempt):
+        case .attempted(let key, let attempt, let epoch):
             guard let handle = handle(of: key) else { return }
-            _ = jobs.update(handle) { $0.attempts = max($0.attempts, attempt) }
+            _ = jobs.update(handle) { job in
+                job.attempts = attempt
+                job.epoch = epoch
+            }
+        case .suspected(let key, let crashes):
+            guard let handle = handle(of: key) else { return }
+            _ = jobs.update(handle) { job in
+                job.suspect = true
+                job.crashes = crashes
+                // A journal need not tell whether the newest attempt is among them.
+                job.isCrashCounted = crashes > 0
+            }
         case .finished(let key, let header, let sealed, let keptUntil):
             guard let handle = handle(of: key) else { return }
             guard let header = try? ResultHeader(bytes: header) else {
@@ -97,7 +108,7 @@ extension BrokerCore {
         for handle in handles {
             guard let job = jobs[handle] else { continue }
             switch job.state {
-            case .queued where job.attempts == 0: enqueue(handle)
+            case .queued where job.epoch == 0: enqueue(handle)
             case .queued:
                 let until = now.uptime + configuration.readoption
                 _ = jobs.update(handle) { $0.state = .delayed(until: until) }

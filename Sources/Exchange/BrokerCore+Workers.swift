@@ -64,6 +64,8 @@ extension BrokerCore {
         workers[worker].iterations = 0
         workers[worker].pausedUntil = now.uptime
         var kept: Set<JobHandle> = []
+        // A suspect that came through a restart ran alone before it.
+        let isOnly = held.count == 1
         for ref in held {
             guard let (handle, fence) = find(ref), let job = jobs[handle] else {
                 cancel(ref, .unknownJob, at: worker)
@@ -74,7 +76,7 @@ extension BrokerCore {
                 kept.insert(handle)
                 prolong(handle)
             case .queued where isNewest(fence, of: job), .delayed where isNewest(fence, of: job):
-                adopt(handle, fence, by: worker)
+                adopt(handle, fence, by: worker, alone: isOnly && job.suspect)
                 kept.insert(handle)
             case .inMailbox(let delivery) where delivery.fence == fence:
                 break  // its RESULT will come again and be confirmed
@@ -141,7 +143,7 @@ extension BrokerCore {
             timers.add(.paused(worker: worker), due: workers[worker].pausedUntil)
         default: break
         }
-        if nack.code == .outOfMemory, !lease.alone { _ = jobs.update(handle) { $0.suspect = true } }
+        if nack.code == .outOfMemory, !lease.alone { suspect(handle) }
         switch nack.code {
         case .draining: lose(handle, .drained, words: words)
         case .internal: lose(handle, .failed, words: words)
@@ -198,11 +200,8 @@ extension BrokerCore {
         return lease
     }
 
-    /// Whether no later attempt was made. Attempts are counted through restarts, so an attempt of an earlier epoch is known
-    /// by its number alone.
+    /// Whether no later attempt was made.
     func isNewest(_ fence: Fence, of job: Job) -> Bool {
-        guard fence.broker == broker, fence.attempt == job.attempts, job.attempts > 0 else { return false }
-        if let epoch = job.epoch { return fence.bootEpoch == epoch }
-        return fence.bootEpoch < bootEpoch
+        fence.broker == broker && fence.attempt == job.attempts && fence.bootEpoch == job.epoch && job.epoch > 0
     }
 }

@@ -3,7 +3,7 @@ package import Wire
 /// The broker's whole conduct: who may speak, which jobs are kept, who works on them, which results wait.
 ///
 /// The shell gives it every message with its connection and moment and carries out the actions in order; it asks
-/// `nextDeadline` how long it may sleep. The actions of a call belong to one round: see `BrokerAction` for the barrier
+/// `nextDeadline` how long it may sleep. Of every JOB that leaves it tells (`left`): that is when its lease begins. The actions of a call belong to one round: see `BrokerAction` for the barrier
 /// between `append` and `send`. Every call costs O(log n) for each job it touches.
 ///
 /// - `BrokerCore+Sessions`: opening, liveness, closing
@@ -52,10 +52,11 @@ package struct BrokerCore: Sendable {
     /// - Parameters:
     ///   - bootEpoch: one more than at the last start, stored before this call.
     ///   - recovered: what the journal holds, in its order.
+    ///   - rights: of clients whose jobs are recovered, until they come by themselves; nil: nobody knows them any more.
     ///   - random: of cryptographic quality; nonces come from it.
     package init(
         configuration: BrokerConfiguration, broker: BrokerID, bootEpoch: UInt64, recovered: [JournalEntry] = [],
-        random: some RandomNumberGenerator & Sendable
+        rights: (ClientID) -> ClientRights? = { _ in nil }, random: some RandomNumberGenerator & Sendable
     ) {
         self.configuration = configuration
         self.broker = broker
@@ -64,6 +65,7 @@ package struct BrokerCore: Sendable {
         queues = Dictionary(
             uniqueKeysWithValues: WorkerRole.allCases.map { ($0, FairQueue(ageing: configuration.ageing)) })
         for entry in recovered { recover(entry) }
+        for place in clients.indices { clients[place].rights = rights(clients[place].id) ?? ClientRights() }
         settleRecovered()
     }
 

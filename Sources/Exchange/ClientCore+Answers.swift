@@ -21,11 +21,13 @@ extension ClientCore {
             out.append(
                 .event(.preview(header.job, step: preview.step, header: attachments[0], sealed: attachments[1])))
         case .ended(let ended):
-            guard let id = JobID(ended.jobID) else { return }
+            guard let id = JobID(ended.jobID), !isPaid(id) else { return }
+            forgetPlace(of: id)
             _ = leave(id)
             out.append(.event(.ended(id, ended.code, ended.message)))
         case .ackStored(let stored):
-            guard let id = JobID(stored.jobID) else { return }
+            guard let id = JobID(stored.jobID), !isPaid(id) else { return }
+            forgetPlace(of: id)
             _ = leave(id)
             out.append(.event(.ackStored(id)))
         case .status(let status):
@@ -38,6 +40,13 @@ extension ClientCore {
 
     private mutating func receive(_ rejected: WireRejected) {
         guard let id = JobID(rejected.jobID), case .submitted = jobs[id]?.phase else { return }
+        forgetPlace(of: id)
+        if rejected.code == .draining, configuration.alternatives > 0 {
+            answered()
+            isLeaving = true
+            enqueue(id)
+            return out.append(.event(.rejected(id, rejected.code, rejected.message, retryAfter: 0)))
+        }
         guard rejected.retryAfterMs > 0 else {
             _ = leave(id)
             return out.append(.event(.rejected(id, rejected.code, rejected.message, retryAfter: nil)))
@@ -59,6 +68,8 @@ extension ClientCore {
         case .submitted: answered()
         case .waiting, .pausing, .accepted, .asking: break
         case nil:
+            // Surfaced from elsewhere: that is on its way to this broker.
+            if isOwed(header.job) { return }
             count += 1
             jobs[header.job] = Job(order: count, envelope: [], sealed: [])
         }
@@ -70,6 +81,7 @@ extension ClientCore {
     mutating func leave(_ id: JobID) -> Bool {
         guard let job = jobs.removeValue(forKey: id) else { return false }
         if case .submitted = job.phase { answered() }
+        owe(id, job)
         return true
     }
 }

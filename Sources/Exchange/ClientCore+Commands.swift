@@ -25,10 +25,11 @@ extension ClientCore {
 
     /// SUBMITs for as long as there is credit.
     mutating func sendWaiting() {
-        guard session.isOpen else { return }
+        guard session.isOpen, !isLeaving else { return }
         while unanswered < credit, let id = queue.popFirst() {
             guard let job = jobs[id], case .waiting = job.phase else { continue }
             jobs[id]?.phase = .submitted
+            if let broker, !job.places.contains(broker) { jobs[id]?.places.append(broker) }
             unanswered += 1
             send(.submit(WireSubmit()), [job.envelope, job.sealed])
         }

@@ -4,6 +4,7 @@ internal import Wire
 extension ClientCore {
     mutating func welcome(_ welcome: WireWelcome) {
         guard let broker = BrokerID(welcome.brokerID) else { return }
+        self.broker = broker
         credit = max(Int(welcome.credit), 1)
         out.append(
             .event(
@@ -12,6 +13,7 @@ extension ClientCore {
                         broker: broker, bootEpoch: welcome.bootEpoch, limits: welcome.limits,
                         keyBundle: Array(welcome.keyBundle), brokerTime: welcome.brokerTimeMs))))
         resume()
+        settleDebts()
     }
 
     /// Takes every job up where the last session left it. Asking about an accepted job saves its payload.
@@ -43,6 +45,8 @@ extension ClientCore {
     mutating func forgetSession() {
         unanswered = 0
         queries = []
+        isLeaving = false
+        visitDue = nil
     }
 
     mutating func send(_ body: WireControl.OneOf_Body, _ attachments: [[UInt8]] = []) {
@@ -61,7 +65,9 @@ extension ClientCore {
             case .deadLetter: end(id, .deadLetter)
             case .cancelled: end(id, .cancelled)
             case .expired: end(id, .expired)
-            case .unspecified, .UNRECOGNIZED: enqueue(id)
+            case .unspecified, .UNRECOGNIZED:
+                forgetPlace(of: id)
+                enqueue(id)
             }
         }
     }

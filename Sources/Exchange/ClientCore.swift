@@ -13,6 +13,7 @@ package import Wire
 /// - `ClientCore+Session`: what a session that begins or ends does to the jobs
 /// - `ClientCore+Commands`: what the program wants of a job
 /// - `ClientCore+Answers`: what the broker says
+/// - `ClientCore+Brokers`: more than one broker: when to move, and what is owed to those that it moved away from
 package struct ClientCore: LinkMachine {
     package enum Command: Sendable {
         case submit(Envelope, sealed: [UInt8])
@@ -76,10 +77,15 @@ package struct ClientCore: LinkMachine {
         var envelope: [UInt8]
         var sealed: [UInt8]
         var phase = Phase.waiting
+        /// Brokers that may have it.
+        var places: [BrokerID] = []
     }
 
     let client: ClientID
+    let configuration: LinkConfiguration
     var session: LinkSession
+    /// Of the session, or of the last one.
+    var broker: BrokerID?
     var jobs: [JobID: Job] = [:]
     var count: UInt64 = 0
     var queue: Deque<JobID> = []
@@ -89,6 +95,13 @@ package struct ClientCore: LinkMachine {
     var credit = 1
     /// Who asked for the STATUS messages that are to come: this machine, or the program.
     var queries: Deque<Bool> = []
+    /// Jobs that are over for this client, and of which another broker may hold a copy.
+    var owed: [BrokerID: [JobID: Debt]] = [:]
+    /// The broker takes no more jobs: once none is here, the next broker is tried.
+    var isLeaving = false
+    /// Uptime of the next visit to a broker that something is owed; nil: none is planned.
+    var visitDue: Int64?
+    var visits: Int64 = 0
     var out: [LinkAction<Event>] = []
     var now: Int64 = 0
 
@@ -97,6 +110,7 @@ package struct ClientCore: LinkMachine {
         random: some RandomNumberGenerator & Sendable
     ) {
         self.client = client
+        self.configuration = configuration
         session = LinkSession(side: .client, configuration: configuration, random: random)
     }
 
@@ -133,14 +147,14 @@ package struct ClientCore: LinkMachine {
             case .nothing: break
             case .lost(let loss): core.lose(loss)
             case .reconnect: core.out.append(.reconnect)
+            case .move: core.out.append(.move)
             case .beat: core.send(.ping(WirePing()))
             }
         }
     }
 
     package var nextDeadline: Int64? {
-        guard let pause = pauses.next else { return session.nextDeadline }
-        return session.nextDeadline.map { min($0, pause) } ?? pause
+        [session.nextDeadline, pauses.next, visitDue].compactMap { $0 }.min()
     }
 
     package mutating func handle(_ command: Command, at moment: Moment) -> [LinkAction<Event>] {
@@ -167,6 +181,7 @@ package struct ClientCore: LinkMachine {
         }
         body(&self)
         sendWaiting()
+        moveIfDue()
         defer { out = [] }
         return out
     }

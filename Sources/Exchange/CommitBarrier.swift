@@ -61,7 +61,8 @@ extension BrokerAction {
         guard case .send(let frames, _) = self else { return true }
         return switch frames.control.body {
         case .challenge, .welcome, .ping, .pong, .keys, .rejected, .preview, .credit, .drain, .bye: true
-        // There is no earlier attempt that it could be mistaken for. If it is forgotten, its result is stale.
+        // There is no earlier attempt that it could be mistaken for. If it is forgotten, so is its fence: another first attempt is
+        // of a later epoch, and the result of this one is stale.
         case .job(let job): job.job.fence.attempt == 1
         default: false
         }

@@ -45,14 +45,16 @@ struct Job: Sendable {
     var checkpoint: Checkpoint?
     /// The newest attempt; 0: none yet.
     var attempts: UInt32 = 0
-    /// The boot epoch of the newest attempt; nil: before the broker's last start.
-    var epoch: UInt64?
+    /// The boot epoch of the newest attempt; 0: nobody has an attempt of this number.
+    var epoch: UInt64 = 0
     /// Times it came back, for the backoff.
     var returns: UInt32 = 0
     /// It shared a worker that crashed: it runs alone until it is done.
     var suspect = false
     /// Crashes while it ran alone.
     var crashes = 0
+    /// The newest attempt's crash is among them: a worker that comes back with it and is lost again adds none.
+    var isCrashCounted = false
     var lastLoss: JobLoss?
     var stepsDone: UInt64 = 0
     var stepsTotal: UInt64 = 0
@@ -69,7 +71,9 @@ struct Lease: Sendable {
     let worker: Int
     let fence: Fence
     /// Uptime at which it was given, or found again after a restart.
-    let began: Int64
+    var began: Int64
+    /// False while its JOB waits for the disk: no worker has seen it, so none can have been brought down by it.
+    var hasLeft: Bool
     /// Uptime; put off by progress of this job, and by progress of the worker as a whole (see `WorkerRecord.progress`).
     var deadline: Int64
     /// Uptime at which its timer rings: others that were set for it earlier do not count.

@@ -5,7 +5,10 @@ package import Wire
 /// than as a dead letter, and everything of a job that was forgotten.
 package enum JournalEntry: Sendable {
     case accepted(JobKey, envelope: [UInt8], sealed: [UInt8])
-    case attempted(JobKey, attempt: UInt32)
+    /// `epoch`: the boot epoch in which it was leased; with `attempt` it is the fence.
+    case attempted(JobKey, attempt: UInt32, epoch: UInt64)
+    /// Its worker was lost, or a pass with it failed: it runs alone from now on. `crashes`: how often that was while it did.
+    case suspected(JobKey, crashes: Int)
     /// Unix time in milliseconds after which the result is not kept any longer.
     case finished(JobKey, header: [UInt8], sealed: [UInt8], keptUntil: Int64)
     case acknowledged(JobKey)

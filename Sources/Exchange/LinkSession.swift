@@ -36,6 +36,8 @@ struct LinkSession: Sendable {
         case nothing
         case lost(LinkLoss)
         case reconnect
+        /// The broker did not let us in, or wants us gone: another may.
+        case move
         /// It is time to say something.
         case beat
     }
@@ -54,6 +56,8 @@ struct LinkSession: Sendable {
     private var lastHeard: Int64 = 0
     private var heartbeat: Int64
     private var failures = 0
+    /// Whether the next try is another broker's.
+    private var isMoving = false
 
     init(side: Side, configuration: LinkConfiguration, random: any RandomNumberGenerator & Sendable) {
         self.side = side
@@ -127,7 +131,7 @@ struct LinkSession: Sendable {
             return .lost(lose("the broker does not answer", at: now))
         case .waiting(let until) where now >= until:
             phase = .reopening
-            return .reconnect
+            return isMoving ? .move : .reconnect
         case .open(let since):
             if now >= lastHeard + silence {
                 return .lost(lose("nothing was heard of the broker for \(silence / .second) s", at: now))
@@ -155,6 +159,18 @@ struct LinkSession: Sendable {
         return frames
     }
 
+    /// Leaves a session that is sound, for another broker's.
+    ///
+    /// - Returns: what is left to say; nil when there is no session.
+    mutating func move(_ reason: String, at now: Int64) -> (bye: Frames, loss: LinkLoss)? {
+        var bye = WireBye()
+        bye.reason = reason
+        guard let frames = number(.bye(bye), at: now) else { return nil }
+        let loss = lose(reason, at: now)
+        isMoving = true
+        return (frames, loss)
+    }
+
     /// The heartbeat that the broker asked for.
     var beat: Int64 { heartbeat }
 
@@ -179,6 +195,8 @@ struct LinkSession: Sendable {
     /// Between half and all of a pause that doubles with every failure, so that clients of a broker that was down do not
     /// come back in step.
     private mutating func lose(_ reason: String, at now: Int64) -> LinkLoss {
+        // A broker that we had a session with knows our jobs.
+        isMoving = !isOpen
         let pause = min(configuration.firstRetry << Int64(min(failures, 20)), configuration.longestRetry)
         failures += 1
         let wait = pause / 2 + Int64.random(in: 0...max(pause / 2, 1), using: &random)
@@ -205,6 +223,12 @@ package struct LinkConfiguration: Hashable, Sendable {
     package var answerTime: Int64 = 5 * .second
     package var firstRetry: Int64 = 200 * .millisecond
     package var longestRetry: Int64 = 15 * .second
+    /// Brokers that can be moved to, beside the one that there is a session with.
+    package var alternatives = 0
+    /// A client that has nothing under way visits a broker where copies of its jobs are left, after this; the pause doubles with every
+    /// visit that finds nobody.
+    package var firstVisit: Int64 = 5 * .second
+    package var longestVisit: Int64 = 600 * .second
 
     package init() {}
 }

@@ -26,8 +26,10 @@ package protocol LinkMachine: Sendable {
 package enum LinkAction<Event: Sendable>: Sendable {
     case send(Frames)
     case event(Event)
-    /// Close the socket and open another: the next broker of the list if there are several. Answered by `opened(at:)`.
+    /// Close the socket and open another to the same broker. Answered by `opened(at:)`.
     case reconnect
+    /// The same, to the next broker of the list if there are several.
+    case move
     /// The session is over and no other is wanted: close the socket and end the thread.
     case close
 }

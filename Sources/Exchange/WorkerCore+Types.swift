@@ -65,6 +65,25 @@ extension WorkerCore {
         case drain
         /// Ends the session once what was said has been heard, or some seconds later. Leases that are left are handed back.
         case close
+
+        /// Under whose lease it is said; nil: it is meant for every broker.
+        package var lease: (key: JobKey, fence: Fence)? {
+            switch self {
+            case .progress(let key, let fence, _, _), .checkpoint(let key, let fence, _, _, _),
+                .preview(let key, let fence, _, _, _), .result(let key, let fence, _, _, _),
+                .nack(let key, let fence, _, _, _):
+                (key, fence)
+            case .iterations, .model, .versionsInUse, .poolKeys, .drain, .close: nil
+            }
+        }
+
+        /// Whether nothing more is said under its lease.
+        package var isLast: Bool {
+            switch self {
+            case .result, .nack: true
+            default: false
+            }
+        }
     }
 
     package enum Event: Sendable {

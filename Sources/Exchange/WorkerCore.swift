@@ -88,6 +88,7 @@ package struct WorkerCore: LinkMachine {
             case .nothing, .beat: core.report()
             case .lost(let loss): core.out.append(.event(.lost(loss)))
             case .reconnect: core.out.append(.reconnect)
+            case .move: core.out.append(.move)
             }
         }
     }

@@ -1,3 +1,4 @@
+internal import Sodium
 package import ZeroMQ
 
 /// Where a broker listens and which key it proves itself with.
@@ -9,6 +10,13 @@ package struct BrokerAddress: Hashable, Sendable {
     package init(endpoint: String, key: CurveKey) {
         self.endpoint = endpoint
         self.key = key
+    }
+
+    /// The order in which the owner of a key tries brokers (rendezvous hashing): everybody's is another and stays the same, so that
+    /// peers are spread over the brokers, and one that starts again finds its jobs where it left them.
+    package static func order(_ brokers: [BrokerAddress], for key: CurveKey) -> [BrokerAddress] {
+        let ranked = brokers.map { (rank: BLAKE2b.hash(key.bytes, $0.key.bytes), broker: $0) }
+        return ranked.sorted { $0.rank.lexicographicallyPrecedes($1.rank) }.map(\.broker)
     }
 }
 

@@ -25,7 +25,8 @@ package final class DealerLink<Machine: LinkMachine>: Sendable {
     private let name: String
 
     /// - Parameters:
-    ///   - brokers: at least one; the next is taken whenever the machine asks for another connection.
+    ///   - brokers: at least one. They are tried in an order of this key's own; the next one when the machine asks for it, or the
+    ///     last cannot be reached.
     ///   - name: of the thread.
     package init(
         context: Context, brokers: [BrokerAddress], identity: CurveIdentity, machine: Machine,
@@ -39,7 +40,8 @@ package final class DealerLink<Machine: LinkMachine>: Sendable {
         self.inbox = inbox
         start = Mutex {
             let loop = LinkLoop(
-                context: context, brokers: brokers, identity: identity, machine: machine, inbox: inbox,
+                context: context, brokers: BrokerAddress.order(brokers, for: identity.key), identity: identity,
+                machine: machine, inbox: inbox,
                 settings: settings, logger: logger, clock: clock, report: report, deliver: deliver)
             return Result { () throws(ZeroMQError) in try loop.run() }
         }

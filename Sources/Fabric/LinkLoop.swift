@@ -18,7 +18,11 @@ final class LinkLoop<Machine: LinkMachine> {
 
     /// nil: between two sockets.
     private var connection: LinkConnection?
-    private var nextBroker = 0
+    private var place = 0
+    /// Uptime until which the broker at `place` is waited for although it cannot be reached.
+    private var waitsUntil: Int64 = 0
+    /// Uptime until which a socket may be without any sign of its broker; `.max`: there is only one broker.
+    private var silentUntil = Int64.max
     /// Uptime before which no other socket is opened.
     private var openAfter: Int64 = 0
     private var pause: Int64
@@ -60,6 +64,7 @@ final class LinkLoop<Machine: LinkMachine> {
             try connection?.flush()
             if ready.messages { try receive() }
             if ready.reports { try watch() }
+            try giveUpIfDue()
             if let deadline = machine.nextDeadline, deadline <= clock().uptime {
                 try carryOut(machine.tick(at: clock()))
             }
@@ -69,15 +74,23 @@ final class LinkLoop<Machine: LinkMachine> {
 
     private func openIfDue() throws(ZeroMQError) {
         guard connection == nil, clock().uptime >= openAfter else { return }
-        let broker = brokers[nextBroker % brokers.count]
-        nextBroker += 1
+        let broker = brokers[place % brokers.count]
         tell(.connecting(broker.endpoint))
         connection = try LinkConnection(context, broker, identity, settings)
+        if brokers.count > 1 { silentUntil = clock().uptime + settings.patience * 1_000_000 }
+    }
+
+    /// A broker whose host is gone does not even refuse.
+    private func giveUpIfDue() throws(ZeroMQError) {
+        guard let connection, !connection.wasConnected, clock().uptime >= silentUntil else { return }
+        tell(.unreachable(connection.broker.endpoint))
+        try move()
     }
 
     private func wait() throws(ZeroMQError) -> (messages: Bool, reports: Bool) {
         let now = clock().uptime
-        let deadlines = [machine.nextDeadline, connection == nil ? openAfter : nil].compactMap { $0 }
+        let opening = connection.map { $0.wasConnected ? Int64.max : silentUntil } ?? openAfter
+        let deadlines = [machine.nextDeadline, opening == .max ? nil : opening].compactMap { $0 }
         // Rounded up, so that it does not wake a moment early and spin.
         let timeout = deadlines.min().map { Int(max(0, $0 - now + 999_999) / 1_000_000) } ?? -1
         if let connection { return try connection.wait(timeout: timeout, inbox.wakeUp) }
@@ -125,14 +138,16 @@ final class LinkLoop<Machine: LinkMachine> {
             case .lost:
                 // What came in before the end is still there: the broker's BYE, or the last results.
                 while try receive() == batch {}
+                waitsUntil = clock().uptime + settings.patience * 1_000_000
                 if self.connection === connection { try reopen() }
             case .unreachable:
-                // libzmq tries again by itself; another broker may be there at once.
-                if brokers.count > 1 { try reopen() }
+                // libzmq tries again by itself; another broker may be there at once. One that was there a moment ago may only be
+                // starting again, and has our jobs.
+                if brokers.count > 1, clock().uptime >= waitsUntil { try move() }
             case .refused, .wrongServer:
                 // People have to do something first. libzmq would give up, or try ten times a second.
                 pause = settings.longestPause
-                try reopen()
+                try move()
             case .connecting:
                 break
             }
@@ -153,10 +168,18 @@ final class LinkLoop<Machine: LinkMachine> {
                 }
             case .reconnect:
                 try reopen()
+            case .move:
+                try move()
             case .close:
                 isOver = true
             }
         }
+    }
+
+    private func move() throws(ZeroMQError) {
+        place += 1
+        waitsUntil = 0
+        try reopen()
     }
 
     private func reopen() throws(ZeroMQError) {

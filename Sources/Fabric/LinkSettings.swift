@@ -9,6 +9,9 @@ package struct LinkSettings: Sendable {
     /// The pause before another socket is opened after one that never got through; it doubles up to the longest.
     package var firstPause: Int64 = 50
     package var longestPause: Int64 = 2_000
+    /// Where several brokers are known: how long one that cannot be reached is waited for before the next is tried, after there was a
+    /// connection with it, or when nothing answers at all.
+    package var patience: Int64 = 2_000
 
     package init() {}
 }

@@ -227,7 +227,7 @@ extension JournalEntry {
         switch self {
         case .accepted(_, let envelope, let sealed): 128 + envelope.count + sealed.count
         case .finished(_, let header, let sealed, _): 128 + header.count + sealed.count
-        case .attempted, .acknowledged, .ended, .forgotten: 128
+        case .attempted, .suspected, .acknowledged, .ended, .forgotten: 128
         }
     }
 }

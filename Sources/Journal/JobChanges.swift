@@ -22,6 +22,10 @@ struct StoredJob: Hashable, Sendable {
     var number: Int64
     var phase: Phase
     var attempts: UInt32
+    /// The boot epoch of the newest attempt; 0: none.
+    var epoch: UInt64 = 0
+    /// 0: nobody suspects it; else one more than its crashes alone.
+    var suspicion = 0
 }
 
 /// What a batch of entries changes, once for each job: what was accepted and done within one batch is stored as done, and
@@ -77,8 +81,10 @@ struct JobChange {
         switch entry {
         case .accepted(_, let envelope, let sealed):
             // A dead letter that is replayed keeps its place.
-            if after?.phase == .dead {
-                after?.phase = .waiting
+            if var dead = after, dead.phase == .dead {
+                dead.phase = .waiting
+                dead.suspicion = min(dead.suspicion, 1)
+                after = dead
                 return false
             }
             // As the next generation of a job that is over, its attempts are counted on, by one that nobody has.
@@ -86,7 +92,10 @@ struct JobChange {
             self.envelope = envelope
             self.sealed = sealed
             return true
-        case .attempted(_, let attempt): after?.attempts = attempt
+        case .attempted(_, let attempt, let epoch):
+            after?.attempts = attempt
+            after?.epoch = epoch
+        case .suspected(_, let crashes): after?.suspicion = crashes + 1
         case .finished(_, let header, let sealed, let keptUntil):
             after?.phase = .inMailbox
             result = (header, sealed, keptUntil)
@@ -109,18 +118,21 @@ struct JobChange {
         guard let after else { return }
         if before?.number != after.number {
             try db.run(
-                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [
                     after.number, Data(key.client.bytes), Data(key.job.bytes), Data(envelope), after.phase.rawValue,
-                    after.attempts, code,
+                    after.attempts, code, Int64(clamping: after.epoch), after.suspicion,
                 ])
             if after.phase.hasPayload {
                 try db.run("INSERT INTO payloads VALUES (?, ?)", [after.number, Data(sealed)])
             }
         } else if let before, before != after {
             try db.run(
-                "UPDATE jobs SET phase = ?, attempts = ?, code = ? WHERE number = ?",
-                [after.phase.rawValue, after.attempts, code, after.number])
+                "UPDATE jobs SET phase = ?, attempts = ?, code = ?, epoch = ?, suspicion = ? WHERE number = ?",
+                [
+                    after.phase.rawValue, after.attempts, code, Int64(clamping: after.epoch), after.suspicion,
+                    after.number,
+                ])
             if !after.phase.hasPayload { try deletePayload(before, db) }
             if !after.phase.hasResult { try deleteResult(before, db) }
         }
@@ -152,8 +164,8 @@ extension Database {
 extension JournalEntry {
     var key: JobKey {
         switch self {
-        case .accepted(let key, _, _), .attempted(let key, _), .finished(let key, _, _, _), .acknowledged(let key),
-            .ended(let key, _), .forgotten(let key):
+        case .accepted(let key, _, _), .attempted(let key, _, _), .suspected(let key, _), .finished(let key, _, _, _),
+            .acknowledged(let key), .ended(let key, _), .forgotten(let key):
             key
         }
     }

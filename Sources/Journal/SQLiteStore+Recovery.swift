@@ -34,7 +34,7 @@ extension SQLiteStore {
             db,
             sql: """
                 SELECT j.number, j.client, j.job, j.envelope, j.phase, j.attempts, j.code, p.sealed, r.header, r.sealed,
-                       r.kept_until
+                       r.kept_until, j.epoch, j.suspicion
                 FROM jobs j LEFT JOIN payloads p ON p.number = j.number LEFT JOIN results r ON r.number = j.number
                 ORDER BY j.number
                 """)
@@ -42,15 +42,18 @@ extension SQLiteStore {
             let number: Int64 = row[0]
             guard let client = try row.bytes(1).flatMap(ClientID.init), let id = try row.bytes(2).flatMap(JobID.init),
                 let envelope = try row.bytes(3), let phase = StoredJob.Phase(rawValue: row[4]),
-                let attempts = UInt32(exactly: row[5] as Int64)
+                let attempts = UInt32(exactly: row[5] as Int64), let epoch = UInt64(exactly: row[11] as Int64),
+                let suspicion = Int(exactly: row[12] as Int64)
             else { throw damaged("job \(number) cannot be read", url) }
             let key = JobKey(client: client, job: id)
             let sealed = try row.bytes(7)
             guard !phase.hasPayload || sealed != nil else { throw damaged("job \(number) has no payload", url) }
-            guard jobs.updateValue(StoredJob(number: number, phase: phase, attempts: attempts), forKey: key) == nil
+            let job = StoredJob(number: number, phase: phase, attempts: attempts, epoch: epoch, suspicion: suspicion)
+            guard jobs.updateValue(job, forKey: key) == nil
             else { throw damaged("job \(number) is there twice", url) }
             entries.append(.accepted(key, envelope: envelope, sealed: sealed ?? []))
-            if attempts > 0 { entries.append(.attempted(key, attempt: attempts)) }
+            if attempts > 0 { entries.append(.attempted(key, attempt: attempts, epoch: epoch)) }
+            if suspicion > 0 { entries.append(.suspected(key, crashes: suspicion - 1)) }
             switch phase {
             case .waiting: break
             case .inMailbox:

@@ -76,6 +76,11 @@ enum Schema {
                     ) STRICT;
                     """)
         }
+        // The fence of the newest attempt, and what is held against the job; see `StoredJob`.
+        migrator.registerMigration("2") { db in
+            try db.execute(sql: "ALTER TABLE jobs ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0")
+            try db.execute(sql: "ALTER TABLE jobs ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0")
+        }
         return migrator
     }
 }

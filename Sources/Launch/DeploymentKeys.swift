@@ -20,7 +20,7 @@ package enum DeploymentKeys {
         }
         do {
             let made = try Operator.create(in: folder, now: now)
-            try made.addNode(.broker, name: NodeName("broker"), now: now)
+            for broker in topology.brokers { try made.addNode(.broker, name: NodeName(broker.name), now: now) }
             for worker in topology.workers {
                 let role: PoolRole = worker.role == .train ? .train : .denoise
                 try made.addNode(.worker, name: NodeName(worker.name), grant: .init(roles: [role]), now: now)

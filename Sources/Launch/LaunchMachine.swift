@@ -259,6 +259,7 @@ package struct LaunchMachine {
             switch argument {
             case .text(let text): text
             case .value(let node, let key, let before): values[node]?[key] ?? before
+            case .address(let node, let key): "\(node)@\(values[node]?[key] ?? "")"
             case .sum(let nodes, let key, let most):
                 String(min(most, nodes.reduce(0) { $0 + (values[$1]?[key].flatMap { Int($0) } ?? 0) }))
             }

@@ -31,7 +31,8 @@ extension LaunchPlan {
             topology: topology, topologyFolder: topologyFolder, folder: folder, deployment: deployment, kit: kit,
             binaries: binaries)
         self.init(
-            nodes: [planner.broker] + topology.workers.map(planner.worker) + topology.clients.map(planner.client),
+            nodes: topology.brokers.map(planner.broker) + topology.workers.map(planner.worker)
+                + topology.clients.map(planner.client),
             closing: [planner.report])
     }
 }
@@ -44,32 +45,28 @@ private struct Planner {
     let kit: (String) -> URL
     let binaries: LaunchPlan.Binaries
 
-    private static let brokerName = "broker"
-
-    var broker: LaunchPlan.Node {
-        LaunchPlan.Node(
-            name: Self.brokerName, role: "broker", life: .service(mayEnd: false),
+    func broker(_ broker: Topology.Broker) -> LaunchPlan.Node {
+        let name = broker.name, endpoints = folder.endpoints(name)
+        return LaunchPlan.Node(
+            name: name, role: "broker", life: .service(mayEnd: false),
             stages: [
                 LaunchPlan.Stage(
                     name: "broker", executable: binaries.collafuse.path,
                     arguments: arguments(
-                        ["broker", "--deployment", text(deployment), "--kit", text(kit(Self.brokerName))],
+                        ["broker", "--deployment", text(deployment), "--kit", text(kit(name))],
                         // After a crash the same ports again: nobody has to look for the broker anew.
-                        ["--clients", .value(node: Self.brokerName, key: "clients", before: topology.broker.clients)],
-                        ["--workers", .value(node: Self.brokerName, key: "workers", before: topology.broker.workers)],
-                        ["--journal", journal],
-                        [
-                            "--announce", text(folder.endpoints), "--metrics",
-                            text(folder.metrics(Self.brokerName)),
-                        ]))
+                        ["--clients", .value(node: name, key: "clients", before: broker.clients)],
+                        ["--workers", .value(node: name, key: "workers", before: broker.workers)],
+                        ["--journal", journal(of: broker)],
+                        ["--announce", text(endpoints), "--metrics", text(folder.metrics(name))]))
             ],
-            readyFile: folder.endpoints.path)
+            readyFile: endpoints.path)
     }
 
-    private var journal: LaunchPlan.Argument {
-        switch topology.broker.journal {
+    private func journal(of broker: Topology.Broker) -> LaunchPlan.Argument {
+        switch broker.journal {
         case .memory: "memory"
-        case .sqlite: .text("sqlite:\(folder.journal.path)")
+        case .sqlite: .text("sqlite:\(folder.journal(broker.name).path)")
         }
     }
 
@@ -173,14 +170,19 @@ private struct Planner {
             name: name, executable: binaries.compute.path, arguments: arguments,
             // libtorch reads the first when it loads; the second makes progress a line that the supervisor understands.
             environment: ["OMP_NUM_THREADS": String(threads), "COLLAFUSE_PROGRESS": "lines"],
-            needs: [.ready(Self.brokerName)] + needs)
+            needs: topology.brokers.map { .ready($0.name) } + needs)
     }
 
     private func common(_ node: String, side: String) -> [LaunchPlan.Argument] {
-        [
-            "--deployment", text(deployment), "--kit", text(kit(node)),
-            "--broker", .value(node: Self.brokerName, key: side, before: ""), "--metrics", text(folder.metrics(node)),
-        ]
+        arguments(
+            ["--deployment", text(deployment), "--kit", text(kit(node))], brokers(side),
+            ["--metrics", text(folder.metrics(node))])
+    }
+
+    private func brokers(_ side: String) -> [LaunchPlan.Argument] {
+        let names = topology.brokers.map(\.name)
+        guard names.count > 1 else { return ["--broker", .value(node: names[0], key: side, before: "")] }
+        return names.flatMap { ["--broker", .address(node: $0, key: side)] }
     }
 
     private func arguments(_ parts: [LaunchPlan.Argument]...) -> [LaunchPlan.Argument] { parts.flatMap(\.self) }

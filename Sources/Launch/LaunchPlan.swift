@@ -63,6 +63,8 @@ package struct LaunchPlan: Hashable, Sendable {
         case text(String)
         /// A value that a node wrote to its ready file; `before` stands for it until then.
         case value(node: String, key: String, before: String)
+        /// The same as `name@value`, of a broker among several.
+        case address(node: String, key: String)
         /// What these nodes have stated under a key, added up, and `most` at most.
         case sum(nodes: [String], key: String, most: Int)
 
@@ -89,6 +91,7 @@ extension LaunchPlan {
                 switch argument {
                 case .text(let text): text.contains(" ") ? "'\(text)'" : text
                 case .value(let node, let key, let before): before.isEmpty ? "<\(node): \(key)>" : before
+                case .address(let node, let key): "\(node)@<\(node): \(key)>"
                 case .sum(let nodes, let key, _): "<\(nodes.joined(separator: " + ")): \(key)>"
                 }
             }

@@ -24,8 +24,11 @@ package struct RunFolder {
     package var models: URL { url.appending(path: "models") }
     package var plan: URL { url.appending(path: "plan.json") }
     package var nodes: URL { url.appending(path: "nodes.json") }
-    package var journal: URL { url.appending(path: "broker/journal.sqlite") }
-    package var endpoints: URL { url.appending(path: "endpoints.json") }
+    package func journal(_ broker: String) -> URL { url.appending(path: "\(broker)/journal.sqlite") }
+    /// Where a broker listens.
+    package func endpoints(_ broker: String) -> URL {
+        url.appending(path: broker == "broker" ? "endpoints.json" : "endpoints-\(broker).json")
+    }
     package func home(_ client: String) -> URL { url.appending(path: "clients/\(client)") }
     package func samples(_ client: String) -> URL { url.appending(path: "samples/\(client)") }
     package func state(_ worker: String) -> URL { url.appending(path: "workers/\(worker)") }

@@ -1,6 +1,7 @@
 internal import DequeModule
 internal import Exchange
 internal import Fabric
+internal import Foundation
 internal import HeapModule
 internal import Sealing
 internal import Topology
@@ -23,6 +24,9 @@ final class Driver {
         let isStub: Bool
         /// Jobs under way here beyond which none is sent.
         let mostUnderWay: Int
+        let link: LinkConfiguration
+        /// Of the jobs; nil: they are not kept.
+        let log: URL?
     }
 
     enum Command: Sendable {
@@ -58,6 +62,7 @@ final class Driver {
     private let inbox: Inbox<Command>
     private let board: DriverBoard
     private let poll: CrowdPoll
+    private let log: JobLog?
     private var maker: JobMaker
     private var random: SplitMix64
     private var clients: [SyntheticClient] = []
@@ -71,6 +76,8 @@ final class Driver {
     /// In the order in which they were sent, which is nearly that in which they time out.
     private var timeouts: Deque<(at: Int64, job: JobID)> = []
     private var results: Deque<(job: JobID, header: [UInt8], sealed: [UInt8], at: Int64)> = []
+    /// Results that nobody waits for, of a job that was judged before, or of an earlier generator; only to be acknowledged.
+    private var strays: Deque<(job: JobID, client: Int)> = []
     private var alarms = Heap<Alarm>()
     private var blocked: Set<Int> = []
     /// Not yet opened, and opened but not yet welcomed.
@@ -97,6 +104,7 @@ final class Driver {
         self.inbox = inbox
         self.board = board
         poll = try CrowdPoll(wakeUp: inbox.wakeUp)
+        log = try settings.log.map { try JobLog($0) }
         let plan = settings.plan
         let seed = plan.seed &* 0x9E37_79B9 &+ UInt64(settings.place)
         random = SplitMix64(seed: seed)
@@ -108,6 +116,8 @@ final class Driver {
 
     private func makeClients() throws {
         let plan = settings.plan
+        var link = settings.link
+        link.alternatives = settings.brokers.count - 1
         let shares = plan.tenants.filter { $0.rate == nil && $0.think == nil }.reduce(0) { $0 + $1.share }
         var first = 0
         for (place, tenant) in plan.tenants.enumerated() {
@@ -119,7 +129,9 @@ final class Driver {
                 clients.append(
                     SyntheticClient(
                         number: number, tenant: place, isSlow: position < tenant.slow, identity: try keys.curve(number),
-                        core: ClientCore(client: sealer.client, random: SplitMix64(seed: random.next())),
+                        broker: number,
+                        core: ClientCore(
+                            client: sealer.client, configuration: link, random: SplitMix64(seed: random.next())),
                         sealer: kept ? sealer : nil))
             }
             first += tenant.clients
@@ -147,6 +159,8 @@ final class Driver {
     // MARK: the loop
 
     func run() throws {
+        // Before anybody is connected: results may wait for them.
+        try takeUp()
         while !isOver {
             try openMore()
             let now = Moment.now().uptime
@@ -187,9 +201,22 @@ final class Driver {
         }
     }
 
+    /// Goes on with what an earlier life of this generator has no result of.
+    private func takeUp() throws {
+        for (number, kept) in log?.unfinished ?? [] {
+            guard let place = clients.firstIndex(where: { $0.number == number }),
+                kept.tenant < settings.plan.tenants.count, jobs[kept.envelope.job] == nil
+            else { continue }
+            var job = kept
+            job.client = place
+            job.due = Moment.now().uptime
+            try submit(job)
+        }
+    }
+
     /// There is something to seal or to open while nothing is due.
     private func hasWork(_ now: Int64) -> Bool {
-        !results.isEmpty || (sealed.count < Self.mostSealed && nextToSeal - Self.ahead <= now)
+        !results.isEmpty || !strays.isEmpty || (sealed.count < Self.mostSealed && nextToSeal - Self.ahead <= now)
     }
 
     private func nextMoment(_ now: Int64) -> Int64? {
@@ -254,11 +281,16 @@ final class Driver {
     }
 
     private func send(_ job: SyntheticJob) throws {
-        var job = job
         guard jobs.count < settings.mostUnderWay else {
             board.count { $0.tenants[job.tenant].counts.offered += 1 }
             return
         }
+        log?.sends(job, client: clients[job.client].number)
+        try submit(job)
+    }
+
+    private func submit(_ job: SyntheticJob) throws {
+        var job = job
         let id = job.envelope.job, place = job.client
         let actions = clients[place].core.handle(.submit(job.envelope, sealed: job.sealed), at: .now())
         let size = job.sealed.count + job.envelope.bytes.count
@@ -323,6 +355,10 @@ final class Driver {
             case .reconnect:
                 try open(place)
                 return
+            case .move:
+                clients[place].broker += 1
+                try open(place)
+                return
             case .close: break
             }
         }
@@ -353,6 +389,7 @@ final class Driver {
         case .accepted(let id):
             guard let job = jobs[id], job.accepted == nil else { break }
             jobs[id]?.accepted = now
+            log?.accepts(id)
             board.count { tally in
                 tally.tenants[job.tenant].counts.accepted += 1
                 tally.accept.record(now - job.due)
@@ -360,18 +397,24 @@ final class Driver {
         case .rejected(let id, let code, let message, let retryAfter):
             board.count { $0.rejects["\(code)", default: 0] += 1 }
             board.note(message)
-            if retryAfter == nil { finish(id) { $0.refused += 1 } }
+            guard retryAfter == nil else { break }
+            log?.ends(id, "\(code)")
+            finish(id) { $0.refused += 1 }
         case .conflict(let id, let message):
             board.count { $0.rejects["conflict", default: 0] += 1 }
+            log?.ends(id, "conflict")
             board.note(message)
             finish(id) { $0.refused += 1 }
         case .ended(let id, let code, let message):
             board.count { $0.ends["\(code)", default: 0] += 1 }
+            log?.ends(id, "\(code)")
             board.note(message)
             finish(id) { $0.ended += 1 }
         case .result(let id, let header, let sealed):
             guard let job = jobs[id], !job.hasResult else {
-                board.count { $0.duplicates += 1 }
+                // One that an earlier life of this generator judged came again as it should.
+                if log?.hasSurfaced(id) != true || jobs[id] != nil { board.count { $0.duplicates += 1 } }
+                if jobs[id] == nil { strays.append((id, place)) }
                 break
             }
             // Its ACCEPTED went down with a connection.
@@ -384,11 +427,15 @@ final class Driver {
 
     /// Opens the oldest result and holds it against what must come; acknowledged is either way what a client would have surfaced.
     private func judgeNext() throws {
+        if let stray = strays.popFirst() {
+            try carryOut(clients[stray.client].core.handle(.acknowledge(stray.job), at: .now()), stray.client)
+        }
         guard let (id, bytes, sealed, at) = results.popFirst(), let job = jobs[id] else { return }
         let took = at - job.due
         do {
             let header = try ResultHeader(bytes: bytes)
             let times = try maker.judge(sealed, header: header, of: job, isStub: settings.isStub)
+            log?.surfaces(id, isRight: true)
             clients[job.client].done += 1
             board.count { tally in
                 if job.hasTimedOut {
@@ -405,6 +452,7 @@ final class Driver {
                 tally.bytesReceived += sealed.count + bytes.count
             }
         } catch {
+            log?.surfaces(id, isRight: false)
             board.count { tally in
                 tally.tenants[job.tenant].counts.wrong += 1
                 tally.firstWrong = tally.firstWrong ?? "\(error)"
@@ -446,11 +494,10 @@ final class Driver {
             opening += 1
             board.isWelcomed(-1)
         }
-        let broker = settings.brokers[(clients[place].number + clients[place].connections) % settings.brokers.count]
+        let broker = settings.brokers[clients[place].broker % settings.brokers.count]
         let connection = try LinkConnection(
             context, broker, clients[place].identity, LinkSettings(), isWatched: false)
         clients[place].connection = connection
-        clients[place].connections += 1
         clients[place].openedAt = Moment.now().uptime
         clients[place].isLookingAway = false
         try connection.join(poll, as: place)

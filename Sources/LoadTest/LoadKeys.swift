@@ -17,11 +17,13 @@ package struct LoadKeys: Sendable {
     package struct Size: Sendable {
         package let clients: Int
         package let workers: Int
+        package let brokers: Int
         package let image: RunDescriptor.ImageShape
 
-        package init(clients: Int, workers: Int, image: RunDescriptor.ImageShape) {
+        package init(clients: Int, workers: Int, brokers: Int = 1, image: RunDescriptor.ImageShape) {
             self.clients = clients
             self.workers = workers
+            self.brokers = brokers
             self.image = image
         }
     }
@@ -38,8 +40,15 @@ package struct LoadKeys: Sendable {
         let isNew = !FileManager.default.fileExists(atPath: folder.appending(path: "public/root.pub").path)
         let signer = try isNew ? Operator.create(in: folder, now: now) : Operator(opening: folder, now: now)
         if isNew {
-            try signer.addNode(.broker, name: NodeName("broker"), now: now)
             try signer.certify(run: RunDocument(descriptor(size.image, now)), now: now)
+        }
+        let brokers = Set(try signer.deployment(now).brokers.map(\.name))
+        for number in 1...max(1, size.brokers) {
+            // One needs no number.
+            let name = try NodeName(size.brokers > 1 ? "broker-\(number)" : "broker")
+            if !brokers.contains(name) && (size.brokers > 1 || brokers.isEmpty) {
+                try signer.addNode(.broker, name: name, now: now)
+            }
         }
         let certified = Set(try signer.deployment(now).workers.values.map(\.name))
         if size.workers > 0 {

@@ -1,5 +1,6 @@
-internal import Exchange
+package import Exchange
 internal import Fabric
+package import Foundation
 internal import Synchronization
 package import Topology
 package import Trust
@@ -21,6 +22,11 @@ package final class LoadRun: Sendable {
         package var mostUnderWay = 100_000
         /// How long without a single new session until it is given up.
         package var patience = Duration.seconds(15)
+        /// Keeps every job, so that a generator that was killed goes on with those that it has no result of; nil: nothing is kept. For one
+        /// thread.
+        package var log: URL?
+        /// Of every client.
+        package var link = LinkConfiguration()
 
         package init() {}
     }
@@ -43,6 +49,9 @@ package final class LoadRun: Sendable {
                 .badKeys,
                 "the plan has \(plan.clients) clients, and the keys are for \(keys.clients): run `collafuse loadtest keys` with --clients \(plan.clients)"
             )
+        }
+        if settings.log != nil, settings.threads > 1 {
+            throw LoadTestError(.badPlan, "jobs are kept by one thread only: leave --threads out, or --job-log")
         }
         self.plan = plan
         self.keys = keys
@@ -108,7 +117,7 @@ package final class LoadRun: Sendable {
     private func drive(_ place: Int, _ context: Context) async throws {
         let driverSettings = Driver.Settings(
             plan: plan, brokers: brokers, place: place, drivers: inboxes.count, isStub: settings.isStub,
-            mostUnderWay: max(1, settings.mostUnderWay / inboxes.count))
+            mostUnderWay: max(1, settings.mostUnderWay / inboxes.count), link: settings.link, log: settings.log)
         let inbox = inboxes[place], board = boards[place], keys = keys
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (end: CheckedContinuation<Void, any Error>) in

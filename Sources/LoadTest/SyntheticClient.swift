@@ -11,11 +11,11 @@ struct SyntheticClient {
     /// Looks away after whatever it reads.
     let isSlow: Bool
     let identity: CurveIdentity
+    /// Its place in the list, counted on over its end: the first is another for each client.
+    var broker: Int
     var core: ClientCore
     /// nil: not opened yet.
     var connection: LinkConnection?
-    /// How often it was opened: brokers of a list are taken in turn.
-    var connections = 0
     var openedAt: Int64 = 0
     var isWelcomed = false
     /// Uptime of the earliest alarm that will look at its machine.

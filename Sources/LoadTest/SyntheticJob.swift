@@ -18,10 +18,10 @@ struct SyntheticJob {
     }
 
     /// Places in the driver's clients and the plan's tenants.
-    let client: Int
+    var client: Int
     let tenant: Int
     /// When it was due, in nanoseconds of uptime.
-    let due: Int64
+    var due: Int64
     let envelope: Envelope
     let ephemeral: X25519KeyPair
     let poolKey: [UInt8]

@@ -9,6 +9,9 @@ final class BrokerNode {
     }
 
     unowned let world: Simulation
+    /// Among the brokers.
+    let place: Int
+    let id: BrokerID
     private(set) var core: BrokerCore?
     private var barrier = CommitBarrier()
     private(set) var journal = SimulatedJournal()
@@ -25,8 +28,12 @@ final class BrokerNode {
     /// Uptime until which the disk is full.
     var fullUntil: Int64 = 0
     private var isCommitting = false
+    /// With its disk, for good.
+    private(set) var isGone = false
 
-    init(world: Simulation, random: SplitMix64) {
+    init(place: Int, world: Simulation, random: SplitMix64) {
+        self.place = place
+        id = Deployment.broker(place)
         self.world = world
         self.random = random
     }
@@ -38,7 +45,7 @@ final class BrokerNode {
     }
 
     func start() {
-        guard core == nil else { return }
+        guard core == nil, !isGone else { return }
         life += 1
         journal.disk.isFull = false
         let batches = journal.recover(keepsTornTail: world.bug == .tornTailKept)
@@ -48,13 +55,13 @@ final class BrokerNode {
         var entries = batches.flatMap(\.entries)
         if world.bug == .redeliveryForgotten {
             var leased: Set<JobKey> = []
-            for case .attempted(let key, _) in entries { leased.insert(key) }
+            for case .attempted(let key, _, _) in entries { leased.insert(key) }
             for case .finished(let key, _, _, _) in entries { leased.remove(key) }
             entries.removeAll { leased.contains($0.key) }
         }
         core = BrokerCore(
-            configuration: Deployment.configuration, broker: Deployment.broker, bootEpoch: journal.bootEpoch,
-            recovered: entries, random: SplitMix64(seed: random.next()))
+            configuration: Deployment.configuration, broker: id, bootEpoch: journal.bootEpoch,
+            recovered: entries, rights: { [world] in world.rights(of: $0) }, random: SplitMix64(seed: random.next()))
         barrier = CommitBarrier()
         isCommitting = false
         crashPoint = nil
@@ -64,7 +71,8 @@ final class BrokerNode {
 
     /// Entries of a batch are stored now.
     private func note(_ batch: SimulatedJournal.Batch) {
-        for entry in batch.entries { world.checker.stored(entry, epoch: batch.epoch, wall: batch.wall) }
+        for entry in batch.entries { world.checker.stored(entry, at: id, epoch: batch.epoch, wall: batch.wall) }
+        world.checker.batchIsStored()
     }
 
     // MARK: what reaches it
@@ -99,7 +107,7 @@ final class BrokerNode {
     private func renew(_ frames: inout Frames) {
         guard case .workerResult(var result) = frames.control.body,
             let header = try? ResultHeader(bytes: frames.attachments[0]),
-            let newest = world.checker.records[header.key]?.newest
+            let newest = world.checker.records[id]?[header.key]?.newest
         else { return }
         result.job.fence = newest.message
         frames.control.body = .workerResult(result)
@@ -122,7 +130,7 @@ final class BrokerNode {
 
     private func scheduleTick(at time: Int64) {
         tickDue = max(time, world.now)
-        world.schedule(.tickBroker(life: life), at: tickDue)
+        world.schedule(.tickBroker(place, life: life), at: tickDue)
     }
 
     // MARK: rounds
@@ -131,7 +139,6 @@ final class BrokerNode {
         guard core != nil else { return }
         var entries: [JournalEntry] = []
         for case .append(let entry) in actions { entries.append(entry) }
-        for case .send(let frames, _) in actions { noteLease(frames) }
         let number = entries.isEmpty ? journal.appended : journal.append(entries, wall: moment.wall)
         guard !crashes(at: .beforeWrite) else { return }
         beginCommit()
@@ -144,25 +151,23 @@ final class BrokerNode {
     private func send(_ actions: [BrokerAction]) {
         for action in actions {
             guard case .send(let frames, let connection) = action else { continue }
-            if crashPoint == .amidSends, random.chance(0.3) { return world.crashBroker() }
+            if crashPoint == .amidSends, random.chance(0.3) { return world.crash(self) }
             observe(frames, to: connection)
             world.send(frames, to: connection)
+            if case .job(let job) = frames.control.body { core?.left(job.job, over: connection, at: moment) }
         }
     }
 
     private func observe(_ frames: Frames, to connection: ConnectionID) {
-        guard case .accepted(let accepted) = frames.control.body, let client = world.client(behind: connection),
-            let job = JobID(accepted.jobID)
-        else { return }
-        world.checker.promised(JobKey(client: client, job: job))
-    }
-
-    /// When it is decided: a lease runs while its JOB waits for the disk.
-    private func noteLease(_ frames: Frames) {
-        guard case .job(let job) = frames.control.body, let client = ClientID(job.job.clientID),
-            let id = JobID(job.job.jobID)
-        else { return }
-        world.checker.leased(JobKey(client: client, job: id), alone: job.alone)
+        switch frames.control.body {
+        case .accepted(let accepted):
+            guard let client = world.client(behind: connection), let job = JobID(accepted.jobID) else { return }
+            world.checker.promised(JobKey(client: client, job: job), by: id)
+        case .job(let job):
+            guard let client = ClientID(job.job.clientID), let number = JobID(job.job.jobID) else { return }
+            world.checker.leased(JobKey(client: client, job: number), by: id, alone: job.alone)
+        default: break
+        }
     }
 
     // MARK: the disk
@@ -175,12 +180,12 @@ final class BrokerNode {
             // Full: nothing new is taken, and it is tried again.
             core?.takeJobs(false)
             isCommitting = true
-            return world.schedule(.commit(life: life, isRetry: true), at: world.now + 1 * .second)
+            return world.schedule(.commit(place, life: life, isRetry: true), at: world.now + 1 * .second)
         }
         isCommitting = true
         guard !crashes(at: .afterWrite) else { return }
         let wait = random.chance(0.01) ? random.milliseconds(100...900) : random.milliseconds(1...12)
-        world.schedule(.commit(life: life, isRetry: false), at: world.now + wait)
+        world.schedule(.commit(place, life: life, isRetry: false), at: world.now + wait)
     }
 
     func commit(life: Int, isRetry: Bool) {
@@ -193,7 +198,7 @@ final class BrokerNode {
                 note(batch)
                 stored = batch.number
             }
-        } catch { return world.crashBroker() }
+        } catch { return world.crash(self) }
         core?.takeJobs(true)
         guard !crashes(at: .afterSync) else { return }
         carryOut([])
@@ -210,7 +215,7 @@ final class BrokerNode {
 
     private func crashes(at point: CrashPoint) -> Bool {
         guard crashPoint == point, core != nil else { return false }
-        world.crashBroker()
+        world.crash(self)
         return true
     }
 
@@ -220,6 +225,30 @@ final class BrokerNode {
         crashPoint = nil
         pausedUntil = 0
         journal.crash(losesPower: losesPower, &random)
+    }
+
+    /// The machine and its disk are gone.
+    func vanish() {
+        isGone = true
+        world.checker.lost(id)
+        world.crash(self)
+    }
+
+    /// No new jobs from now on.
+    func drain() {
+        guard let actions = core?.drain(at: moment) else { return }
+        carryOut(actions)
+        if core != nil { world.schedule(.endDrain(place, life: life), in: 1 * .second) }
+    }
+
+    /// Ends once nothing is under way any more, or with this chance.
+    func endDrain(life: Int) {
+        guard self.life == life, let core else { return }
+        guard core.undrained == 0 || random.chance(0.02) else {
+            return world.schedule(.endDrain(place, life: life), in: 1 * .second)
+        }
+        leave()
+        world.crash(self)
     }
 
     /// As SIGTERM would have it.
@@ -248,7 +277,7 @@ final class BrokerNode {
         guard let core else { return }
         world.checker.audit(core.snapshot, limits: Deployment.configuration.limits)
         guard journal.isIdle else { return }
-        world.checker.audit(core.jobReports()) { core.jobReport($0) }
+        world.checker.audit(core.jobReports(), at: id) { core.jobReport($0) }
     }
 
     /// The operator replays dead letters.
@@ -265,7 +294,10 @@ enum Deployment {
     static let run: RunID = identifier(7)
     static let denoiseKey: PoolKeyID = identifier(100)
     static let trainKey: PoolKeyID = identifier(101)
-    static let broker: BrokerID = identifier(1)
+    static func broker(_ place: Int) -> BrokerID { identifier(1 + place) }
+    static func place(of broker: BrokerID) -> Int? { (0..<largest).first { self.broker($0) == broker } }
+    /// Brokers in a history.
+    static let largest = 16
     /// Unix time in milliseconds at uptime 0.
     static let wall: Int64 = 1_800_000_000_000
 

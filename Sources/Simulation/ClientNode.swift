@@ -15,6 +15,7 @@ final class ClientNode: Node {
     }
 
     let id: ClientID
+    private var configuration = LinkConfiguration()
     private var core: ClientCore
 
     // The home: it outlives the process.
@@ -29,29 +30,42 @@ final class ClientNode: Node {
     init(index: Int, world: Simulation, random: SplitMix64) {
         var random = random
         id = identifier(index + 1)
-        core = ClientCore(client: id, random: SplitMix64(seed: random.next()))
+        configuration.alternatives = world.settings.brokers - 1
+        core = ClientCore(client: id, configuration: configuration, random: SplitMix64(seed: random.next()))
         super.init(
-            index: index, principal: .client(id, ClientRights(weight: UInt32(1 + index % 2))), world: world,
-            random: random)
+            index: index, principal: .client(id, ClientRights(weight: UInt32(1 + index % 2))),
+            brokers: [index % world.settings.brokers], world: world, random: random)
     }
 
     /// All that it began is over.
     var isSettled: Bool { spool.values.allSatisfy(\.isDead) && ledger.count == settledImages.count }
 
-    override var nextDeadline: Int64? { core.nextDeadline }
-    override func opened() { carryOut(core.opened(at: world.moment)) { note($0) } }
-    override func receive(_ frames: Frames) { carryOut(core.receive(frames, at: world.moment)) { note($0) } }
-    override func tick() { carryOut(core.tick(at: world.moment)) { note($0) } }
+    /// Nothing is waited for any more: what copies there are of it are nobody's.
+    func isOver(_ job: JobID) -> Bool { spool[job]?.isDead ?? true }
+
+    override func nextDeadline(_ port: Int) -> Int64? { core.nextDeadline }
+    override func opened(_ port: Int) { carryOut(core.opened(at: world.moment), port) { note($0) } }
+    override func receive(_ frames: Frames, _ port: Int) {
+        carryOut(core.receive(frames, at: world.moment), port) { note($0) }
+    }
+    override func tick(_ port: Int) { carryOut(core.tick(at: world.moment), port) { note($0) } }
     override func leave() { give(.close) }
 
     private func give(_ command: ClientCore.Command) {
-        carryOut(core.handle(command, at: world.moment)) { note($0) }
+        carryOut(core.handle(command, at: world.moment), 0) { note($0) }
+    }
+
+    /// The operator says that a job which was given up is tried again.
+    func takeUp(_ job: JobID) {
+        guard let spooled = spool[job], spooled.isDead else { return }
+        spool[job]?.isDead = false
+        if isUp { give(.submit(spooled.envelope, sealed: spooled.sealed)) }
     }
 
     /// What was begun is taken up where the home says it stands.
     override func start() {
-        core = ClientCore(client: id, random: SplitMix64(seed: random.next()))
-        opened()
+        core = ClientCore(client: id, configuration: configuration, random: SplitMix64(seed: random.next()))
+        opened(0)
         for (job, spooled) in spool.sorted(by: { $0.value.number < $1.value.number }) where !spooled.isDead {
             if surfaced.contains(job), world.bug != .duplicatesSurfaced {
                 give(.acknowledge(job))
@@ -157,6 +171,11 @@ final class ClientNode: Node {
             // It was settled before, in a process that ended before it could say so.
             if world.bug == .duplicatesSurfaced { world.checker.surfaced(JobKey(client: id, job: job)) }
             return world.schedule(.acknowledge(node: index, life: life, job), in: random.milliseconds(0...200))
+        }
+        if let answer = Answer(sealed), answer.generation < spooled.envelope.generation, world.settings.brokers > 1 {
+            // Sealed anew at another broker: the result of the earlier generation cannot be opened any more.
+            give(.refuse(job))
+            return give(spooled.isCancelled ? .cancel(job) : .submit(spooled.envelope, sealed: spooled.sealed))
         }
         guard Answer(sealed)?.key == JobKey(client: id, job: job),
             Answer(sealed)?.generation == spooled.envelope.generation,

@@ -2,6 +2,10 @@
 package enum Fault: String, CaseIterable, Hashable, Sendable {
     /// A process ends at any step and starts again.
     case brokerCrash = "broker-crash"
+    /// Of several brokers one is gone for good, with its disk; once in a history.
+    case brokerLoss = "broker-loss"
+    /// Of several brokers one is told to drain; it ends, and starts again.
+    case drain
     case workerCrash = "worker-crash"
     case clientCrash = "client-crash"
     /// A process is told to go, says goodbye, and starts again.
@@ -50,6 +54,7 @@ package enum PlantedBug: String, CaseIterable, Sendable {
 
 package struct SimulationSettings: Sendable {
     package var seed: UInt64
+    package var brokers = 1
     package var clients = 4
     package var workers = 3
     /// Virtual hours with faults; the quiet time that follows is as long as it takes, up to a bound.
@@ -83,7 +88,7 @@ package struct SimulationSettings: Sendable {
         let list =
             faults.count == Fault.allCases.count
             ? "all" : faults.isEmpty ? "none" : faults.map(\.rawValue).sorted().joined(separator: ",")
-        return "collafuse simulate --seed \(seed) --hours \(hours) --clients \(clients) --workers \(workers) "
-            + "--faults \(list)"
+        return "collafuse simulate --seed \(seed) --hours \(hours) --brokers \(brokers) --clients \(clients) "
+            + "--workers \(workers) --faults \(list)"
     }
 }

@@ -2,12 +2,19 @@ internal import Exchange
 internal import Wire
 
 /// A second, much simpler account of what has happened, and of what may never happen. It is told what is stored, what is said
-/// and what reaches the world outside, and looks at no state machine.
+/// and what reaches the world outside, and looks at no state machine. Of a job that was handed to several brokers each has a copy, which
+/// keeps the same laws; the world outside sees one job.
 struct HistoryChecker {
     /// Where a job is, by what the journal has stored.
     enum Place: Hashable {
         case live, done, dead
         case over(JobReport.State)
+    }
+
+    /// A job at one broker.
+    private struct Copy: Hashable {
+        let broker: BrokerID
+        let key: JobKey
     }
 
     struct Record {
@@ -16,14 +23,17 @@ struct HistoryChecker {
         var expires: Int64
         var isPoison: Bool
         var newest: Fence?
-        /// Times it was given to a worker that runs nothing else, since it was accepted or replayed.
-        var aloneAttempts = 0
     }
 
-    let broker: BrokerID
     let crashesAllowed: Int
     private(set) var violations: [String] = []
-    private(set) var records: [JobKey: Record] = [:]
+    private(set) var records: [BrokerID: [JobKey: Record]] = [:]
+    /// JOBs of it that left for a worker which runs nothing else, since it was accepted or replayed.
+    private var aloneLeases: [Copy: Int] = [:]
+    /// Jobs that a broker had which is gone for good.
+    private var lostCopies: Set<JobKey> = []
+    /// Milliseconds by which jobs of this batch expired too early: right only if a later generation takes their place in it.
+    private var early: [Copy: Int64] = [:]
     private var cancelAsked: Set<JobKey> = []
     private var surfacedOnce: Set<JobKey> = []
     private var masks: [IngestCore.Key: UInt64] = [:]
@@ -32,8 +42,7 @@ struct HistoryChecker {
     private(set) var accepted = 0
     private(set) var results = 0
 
-    init(broker: BrokerID, crashesAllowed: Int) {
-        self.broker = broker
+    init(crashesAllowed: Int) {
         self.crashesAllowed = crashesAllowed
     }
 
@@ -46,56 +55,63 @@ struct HistoryChecker {
     // MARK: what is stored
 
     /// - Parameters:
-    ///   - epoch: of the broker that decided it.
+    ///   - broker: that decided it, in this boot epoch.
     ///   - wall: its clock, when the entry was stored.
-    mutating func stored(_ entry: JournalEntry, epoch: UInt64, wall: Int64) {
+    mutating func stored(_ entry: JournalEntry, at broker: BrokerID, epoch: UInt64, wall: Int64) {
         let key = entry.key
         guard case .accepted(_, let bytes, let sealed) = entry else {
-            guard var record = records[key] else { return object("\(key): stored of a job that was never accepted") }
-            note(entry, key, &record, epoch: epoch, wall: wall)
-            if case .forgotten = entry { records[key] = nil } else { records[key] = record }
+            guard var record = records[broker]?[key] else {
+                return object("\(key): stored of a job that was never accepted")
+            }
+            note(entry, key, &record, at: broker, epoch: epoch, wall: wall)
+            if case .forgotten = entry { records[broker]?[key] = nil } else { records[broker]?[key] = record }
             return
         }
         guard let envelope = try? Envelope(bytes: bytes), envelope.key == key, let order = Order(sealed) else {
             return object("\(key): accepted with an envelope or a payload that nobody sent")
         }
-        switch records[key]?.place {
+        let former = records[broker]?[key]
+        switch former?.place {
         case .dead:
-            records[key]?.place = .live
-            records[key]?.aloneAttempts = 0
+            records[broker]?[key]?.place = .live
+            aloneLeases[Copy(broker: broker, key: key)] = nil
         case nil:
             accepted += 1
-            records[key] = Record(
+            records[broker, default: [:]][key] = Record(
                 generation: envelope.generation, expires: envelope.expires, isPoison: order.isPoison)
         case .over(.expired):
-            require(
-                envelope.generation > records[key]?.generation ?? 0, "\(key): accepted again, and no new generation")
-            records[key]?.place = .live
-            records[key]?.generation = envelope.generation
-            records[key]?.expires = envelope.expires
+            require(envelope.generation > former?.generation ?? 0, "\(key): accepted again, and no new generation")
+            aloneLeases[Copy(broker: broker, key: key)] = nil
+            early[Copy(broker: broker, key: key)] = nil
+            records[broker]?[key] = Record(
+                generation: envelope.generation, expires: envelope.expires, isPoison: order.isPoison,
+                newest: former?.newest)
         case .live, .done, .over: object("\(key): accepted twice")
         }
     }
 
-    private mutating func note(_ entry: JournalEntry, _ key: JobKey, _ record: inout Record, epoch: UInt64, wall: Int64)
-    {
+    private mutating func note(
+        _ entry: JournalEntry, _ key: JobKey, _ record: inout Record, at broker: BrokerID, epoch: UInt64, wall: Int64
+    ) {
+        let alone = aloneLeases[Copy(broker: broker, key: key)] ?? 0
         switch entry {
         case .accepted: break
-        case .attempted(_, let attempt):
+        case .attempted(_, let attempt, let named):
             require(record.place == .live, "\(key): attempted, and is not waiting")
             require(attempt > record.newest?.attempt ?? 0, "\(key): attempt \(attempt) is not a new number")
+            require(named == epoch, "\(key): attempted in epoch \(epoch), and \(named) is named")
             record.newest = Fence(broker: broker, bootEpoch: epoch, attempt: attempt)
+        case .suspected(_, let crashes):
+            require(record.place == .live, "\(key): suspected, and is not under way")
+            require(crashes <= alone, "\(key): \(crashes) crashes alone, of \(alone) JOBs")
         case .finished(_, let header, let sealed, _):
             results += 1
             require(record.place == .live, "\(key): finished, and is not under way")
             guard let header = try? ResultHeader(bytes: header), let answer = Answer(sealed) else {
                 return object("\(key): finished with what no worker sent")
             }
-            // A first attempt is told before it is stored. If the broker forgets it, there may be two of that number, of two
-            // epochs; either computes the same job, and the first to come is taken.
-            let isFirst = header.fence.attempt == 1 && record.newest?.attempt == 1
             require(
-                header.fence == record.newest || isFirst,
+                header.fence == record.newest,
                 "\(key): a stale fence was accepted: epoch \(header.fence.bootEpoch), attempt \(header.fence.attempt)")
             require(
                 answer.bootEpoch == header.fence.bootEpoch && answer.attempt == header.fence.attempt,
@@ -105,14 +121,14 @@ struct HistoryChecker {
             require(answer.generation == record.generation, "\(key): finished with an earlier generation's result")
             record.place = .done
         case .acknowledged:
-            require(record.place == .done, "\(key): acknowledged, and was not done")
+            // A copy ends unfinished when another brought the result.
+            require(
+                record.place == .done || hasCopy(of: key, beside: broker), "\(key): acknowledged, and was not done")
             require(surfacedOnce.contains(key), "\(key): acknowledged, and was never surfaced")
             record.place = .over(.acknowledged)
         case .ended(_, .deadLetter):
             require(record.place == .live, "\(key): given up, and was not under way")
-            require(
-                record.aloneAttempts >= crashesAllowed,
-                "\(key): given up after \(record.aloneAttempts) attempts alone")
+            require(alone >= crashesAllowed, "\(key): given up after \(alone) attempts alone")
             record.place = .dead
         case .ended(_, let code):
             if case .over = record.place { object("\(key): ended twice") }
@@ -121,7 +137,7 @@ struct HistoryChecker {
                 require(cancelAsked.contains(key), "\(key): cancelled, and nobody asked")
                 record.place = .over(.cancelled)
             case .expired:
-                require(wall >= record.expires, "\(key): expired \(record.expires - wall) ms too early")
+                if wall < record.expires { early[Copy(broker: broker, key: key)] = record.expires - wall }
                 record.place = .over(.expired)
             default:
                 object("\(key): ended with \(code)")
@@ -132,16 +148,34 @@ struct HistoryChecker {
         }
     }
 
+    /// All of a batch was told.
+    mutating func batchIsStored() {
+        for (copy, wait) in early { object("\(copy.key): expired \(wait) ms too early") }
+        early = [:]
+    }
+
     // MARK: what is said
 
     /// ACCEPTED leaves the broker.
-    mutating func promised(_ key: JobKey) {
-        require(records[key] != nil, "\(key): ACCEPTED was said, and the job is not stored")
+    mutating func promised(_ key: JobKey, by broker: BrokerID) {
+        require(records[broker]?[key] != nil, "\(key): ACCEPTED was said, and the job is not stored")
     }
 
-    /// A job is leased.
-    mutating func leased(_ key: JobKey, alone: Bool) {
-        if alone { records[key]?.aloneAttempts += 1 }
+    /// A JOB leaves the broker.
+    mutating func leased(_ key: JobKey, by broker: BrokerID, alone: Bool) {
+        if alone { aloneLeases[Copy(broker: broker, key: key), default: 0] += 1 }
+    }
+
+    /// A broker is gone for good, and all that it had with it: its jobs' clients have to see to them.
+    mutating func lost(_ broker: BrokerID) {
+        for (key, record) in records.removeValue(forKey: broker) ?? [:] {
+            if case .over = record.place { continue }
+            lostCopies.insert(key)
+        }
+    }
+
+    private func hasCopy(of key: JobKey, beside broker: BrokerID) -> Bool {
+        lostCopies.contains(key) || records.contains { $0.key != broker && $0.value[key] != nil }
     }
 
     mutating func cancelIsAsked(_ key: JobKey) { cancelAsked.insert(key) }
@@ -173,7 +207,8 @@ struct HistoryChecker {
     /// - Parameters:
     ///   - reports: of all jobs that are not over.
     ///   - look: the report of one.
-    mutating func audit(_ reports: [JobReport], _ look: (JobKey) -> JobReport?) {
+    mutating func audit(_ reports: [JobReport], at broker: BrokerID, _ look: (JobKey) -> JobReport?) {
+        let records = records[broker] ?? [:]
         var seen: Set<JobKey> = []
         for report in reports {
             require(seen.insert(report.key).inserted, "\(report.key): in two places at once")
@@ -209,10 +244,12 @@ struct HistoryChecker {
     // MARK: the end
 
     /// Once nothing goes wrong any more: nothing is under way, and what was given up is what was planted.
-    mutating func settled() {
-        for (key, record) in records {
+    ///
+    /// - Parameter isLeftOver: whether a job that lies at several brokers is over for its client, so that a copy harms nobody.
+    mutating func settled(_ isLeftOver: (JobKey) -> Bool) {
+        for (key, record) in records.values.flatMap({ $0 }) {
             switch record.place {
-            case .live, .done: object("\(key): \(record.place) to the end")
+            case .live, .done: if !isLeftOver(key) { object("\(key): \(record.place) to the end") }
             case .dead: require(record.isPoison, "\(key): given up, and is no poison")
             case .over(.acknowledged): require(!record.isPoison, "\(key): poison, and has a result")
             case .over: break
@@ -220,17 +257,24 @@ struct HistoryChecker {
         }
     }
 
-    var isSettled: Bool {
-        records.values.allSatisfy { record in
-            switch record.place {
-            case .live, .done: false
-            case .dead: record.isPoison
-            case .over: true
+    func isSettled(_ isLeftOver: (JobKey) -> Bool) -> Bool {
+        records.values.allSatisfy { records in
+            records.allSatisfy { key, record in
+                switch record.place {
+                case .live, .done: isLeftOver(key)
+                case .dead: record.isPoison
+                case .over: true
+                }
             }
         }
     }
 
-    var deadLetters: [JobKey] {
-        records.filter { $0.value.place == .dead }.keys.sorted { $0.description < $1.description }
+    /// Each once, however many brokers gave it up.
+    var deadLetters: Int { Set(records.values.flatMap { $0.filter { $0.value.place == .dead }.keys }).count }
+
+    /// Given up at a broker though they are no poison.
+    func innocent(at broker: BrokerID) -> [JobKey] {
+        (records[broker] ?? [:]).filter { $0.value.place == .dead && !$0.value.isPoison }.keys
+            .sorted { $0.description < $1.description }
     }
 }

@@ -4,8 +4,8 @@ internal import Wire
 extension JournalEntry {
     var key: JobKey {
         switch self {
-        case .accepted(let key, _, _), .attempted(let key, _), .finished(let key, _, _, _), .acknowledged(let key),
-            .ended(let key, _), .forgotten(let key):
+        case .accepted(let key, _, _), .attempted(let key, _, _), .suspected(let key, _), .finished(let key, _, _, _),
+            .acknowledged(let key), .ended(let key, _), .forgotten(let key):
             key
         }
     }
@@ -15,12 +15,13 @@ extension JournalEntry {
         let (kind, first, second): (UInt8, [UInt8], [UInt8]) =
             switch self {
             case .accepted(_, let envelope, let sealed): (1, envelope, sealed)
-            case .attempted(_, let attempt): (2, UInt64(attempt).bytes(4), [])
+            case .attempted(_, let attempt, let epoch): (2, UInt64(attempt).bytes(4), epoch.bytes(8))
             case .finished(_, let header, let sealed, let keptUntil):
                 (3, header, UInt64(bitPattern: keptUntil).bytes(8) + sealed)
             case .acknowledged: (4, [], [])
             case .ended(_, let code): (5, UInt64(code.rawValue).bytes(4), [])
             case .forgotten: (6, [], [])
+            case .suspected(_, let crashes): (7, UInt64(crashes).bytes(4), [])
             }
         return [kind] + key.client.bytes + key.job.bytes + UInt64(first.count).bytes(4) + first
             + UInt64(second.count).bytes(4) + second
@@ -42,7 +43,9 @@ struct EntryReader {
         let key = JobKey(client: client, job: job)
         switch kind {
         case 1: return .accepted(key, envelope: first, sealed: second)
-        case 2 where first.count == 4: return .attempted(key, attempt: UInt32(first.number(at: 0, length: 4)))
+        case 2 where first.count == 4 && second.count == 8:
+            return .attempted(
+                key, attempt: UInt32(first.number(at: 0, length: 4)), epoch: second.number(at: 0, length: 8))
         case 3 where second.count >= 8:
             return .finished(
                 key, header: first, sealed: Array(second.dropFirst(8)),
@@ -51,6 +54,7 @@ struct EntryReader {
         case 5 where first.count == 4:
             return WireCode(rawValue: Int(first.number(at: 0, length: 4))).map { .ended(key, code: $0) }
         case 6: return .forgotten(key)
+        case 7 where first.count == 4: return .suspected(key, crashes: Int(first.number(at: 0, length: 4)))
         default: return nil
         }
     }
@@ -98,7 +102,7 @@ struct Compaction {
                 if case .ended(_, .deadLetter) = entry { continue }
                 jobs[key]?[last].isOver = true
                 if let generation = jobs[key]?[last] { jobs[key]?[last] = Self.withoutPayload(generation) }
-            case .attempted, .finished:
+            case .attempted, .suspected, .finished:
                 guard let last = jobs[key]?.indices.last else { continue }
                 jobs[key]?[last].entries.append(entry)
             }

@@ -5,18 +5,31 @@ extension Simulation {
     func injectFault() {
         sweepConnections()
         schedule(.fault, at: now + random.around(seconds: settings.secondsPerFault))
-        let able = Fault.allCases.filter { settings.faults.contains($0) && $0 != .powerLoss && $0 != .poison }
+        let able = Fault.allCases.filter { fault in
+            switch fault {
+            case .powerLoss, .poison: false
+            case .brokerLoss: settings.brokers > 1 && settings.faults.contains(fault) && !hasLostBroker
+            case .drain: settings.brokers > 1 && settings.faults.contains(fault)
+            default: settings.faults.contains(fault)
+            }
+        }
         guard !able.isEmpty else { return }
         let fault = able[random.below(able.count)]
         faults[fault, default: 0] += 1
         let node = nodes[random.below(nodes.count)]
         let worker = workers[random.below(workers.count)]
+        let broker = brokers.count > 1 ? brokers[random.below(brokers.count)] : brokers[0]
         switch fault {
+        case .brokerLoss:
+            // Not at once: it shall have something to lose.
+            hasLostBroker = random.chance(0.1)
+            if hasLostBroker { broker.vanish() } else { faults[fault, default: 1] -= 1 }
+        case .drain: broker.drain()
         case .brokerCrash: broker.crashPoint = BrokerNode.CrashPoint.allCases[random.below(4)]
         case .workerCrash: crash(worker)
         case .clientCrash: crash(clients[random.below(clients.count)])
-        case .restart: restart()
-        case .pause: pause(node)
+        case .restart: restart(broker)
+        case .pause: pause(node, broker)
         case .hang: worker.hangsUntil = now + random.milliseconds(1_000...30_000)
         case .handBack:
             if worker.isUp, worker.pausedUntil <= now { worker.handBack(random.chance(0.5) ? .busy : .outOfMemory) }
@@ -31,7 +44,7 @@ extension Simulation {
         }
     }
 
-    private func restart() {
+    private func restart(_ broker: BrokerNode) {
         let choice = random.below(nodes.count + 1)
         if choice < nodes.count {
             let node = nodes[choice]
@@ -39,12 +52,12 @@ extension Simulation {
             node.leave()
         } else {
             broker.leave()
-            crashBroker()
+            crash(broker)
         }
     }
 
     /// Longer than a lease at times.
-    private func pause(_ node: Node) {
+    private func pause(_ node: Node, _ broker: BrokerNode) {
         if random.chance(0.2) {
             broker.pausedUntil = now + random.milliseconds(100...20_000)
         } else {
@@ -60,14 +73,18 @@ extension Simulation {
     /// The process is gone, at once, and another is started after a while.
     func crash(_ node: Node) {
         guard node.isUp else { return }
-        if random.chance(0.5), let id = node.connection { connections[id]?.isDead = true }
+        for port in node.ports where random.chance(0.5) {
+            if let id = port.connection { connections[id]?.isDead = true }
+        }
         stop(node)
     }
 
     func stop(_ node: Node) {
         node.isUp = false
-        node.connection = nil
-        node.tickDue = .max
+        for port in node.ports.indices {
+            node.ports[port].connection = nil
+            node.ports[port].tickDue = .max
+        }
         node.pausedUntil = 0
         schedule(.start(node: node.index), at: now + random.milliseconds(100...6_000))
     }
@@ -76,26 +93,36 @@ extension Simulation {
         guard !node.isUp else { return }
         node.isUp = true
         node.life += 1
-        node.socket += 1
-        node.connection = nil
+        for port in node.ports.indices {
+            node.ports[port].socket += 1
+            node.ports[port].connection = nil
+            node.ports[port].isClosed = false
+        }
         node.start()
     }
 
-    func crashBroker() {
+    func crash(_ broker: BrokerNode) {
         guard broker.core != nil else { return }
         broker.crash(losesPower: settings.faults.contains(.powerLoss) && random.chance(0.5))
         for node in nodes {
-            if let id = node.connection, connections[id]?.brokerLife != nil { node.connection = nil }
+            for port in node.ports.indices {
+                guard let id = node.ports[port].connection, let connection = connections[id],
+                    connection.broker == broker.place, connection.brokerLife != nil
+                else { continue }
+                node.ports[port].connection = nil
+            }
         }
-        schedule(.startBroker, at: now + random.milliseconds(200...8_000))
+        schedule(.startBroker(broker.place), at: now + random.milliseconds(200...8_000))
     }
 
     /// From now on nothing goes wrong.
     func endFaults() {
-        broker.crashPoint = nil
-        broker.wallOffset = 0
-        broker.pausedUntil = min(broker.pausedUntil, now)
-        broker.fullUntil = min(broker.fullUntil, now)
+        for broker in brokers {
+            broker.crashPoint = nil
+            broker.wallOffset = 0
+            broker.pausedUntil = min(broker.pausedUntil, now)
+            broker.fullUntil = min(broker.fullUntil, now)
+        }
         for node in nodes {
             node.losesNext = false
             node.pausedUntil = min(node.pausedUntil, now)

@@ -6,11 +6,12 @@ internal import Wire
 package final class Simulation {
     enum Event {
         case toBroker(ConnectionID, Frames)
-        case toNode(node: Int, life: Int, socket: Int, ConnectionID, Frames)
+        case toNode(node: Int, port: Int, life: Int, socket: Int, ConnectionID, Frames)
         case unreachable(ConnectionID, life: Int)
-        case tick(node: Int)
-        case tickBroker(life: Int)
-        case commit(life: Int, isRetry: Bool)
+        case tick(node: Int, port: Int)
+        case tickBroker(Int, life: Int)
+        case commit(Int, life: Int, isRetry: Bool)
+        case endDrain(Int, life: Int)
         case engine(node: Int, life: Int)
         case storePublication(node: Int, life: Int, JobKey, Fence)
         case begin(node: Int)
@@ -19,7 +20,7 @@ package final class Simulation {
         case acknowledge(node: Int, life: Int, JobID)
         case reseal(node: Int, life: Int, JobID)
         case start(node: Int)
-        case startBroker
+        case startBroker(Int)
         case fault
         case audit
     }
@@ -34,12 +35,13 @@ package final class Simulation {
     private(set) var nodes: [Node] = []
     private(set) var clients: [ClientNode] = []
     private(set) var workers: [WorkerNode] = []
-    private(set) lazy var broker: BrokerNode = BrokerNode(world: self, random: SplitMix64(seed: random.next()))
+    private(set) var brokers: [BrokerNode] = []
     var connections: [ConnectionID: Connection] = [:]
     var connectionCount: UInt64 = 0
-    var checker = HistoryChecker(broker: Deployment.broker, crashesAllowed: Deployment.configuration.crashesAllowed)
+    var checker = HistoryChecker(crashesAllowed: Deployment.configuration.crashesAllowed)
 
     var faults: [Fault: Int] = [:]
+    var hasLostBroker = false
     var surfaced = 0
     private(set) var events = 0
     /// Of all that happened, in its order.
@@ -63,7 +65,10 @@ package final class Simulation {
                     random: SplitMix64(seed: random.next())))
         }
         nodes = (clients as [Node]) + (workers as [Node])
-        broker.start()
+        for place in 0..<settings.brokers {
+            brokers.append(BrokerNode(place: place, world: self, random: SplitMix64(seed: random.next())))
+        }
+        for broker in brokers { broker.start() }
         // In any order.
         for node in nodes {
             node.isUp = false
@@ -94,8 +99,8 @@ package final class Simulation {
             return checks % 64 == 0 && isSettled
         }
         if checker.violations.isEmpty {
-            broker.audit()
-            checker.settled()
+            for broker in brokers { broker.audit() }
+            checker.settled(isLeftOver)
             for client in clients where !client.isSettled {
                 checker.object(
                     "client \(client.id.short): not settled \(Self.settlingTime / .second) s after the last fault")
@@ -104,14 +109,20 @@ package final class Simulation {
         return SimulationReport(
             settings: settings, violations: checker.violations, recent: checker.violations.isEmpty ? [] : recent.lines,
             virtualSeconds: Double(now) / 1e9, events: events, accepted: checker.accepted, surfaced: surfaced,
-            deadLetters: checker.deadLetters.count, faults: faults, fingerprint: fingerprint)
+            deadLetters: checker.deadLetters, faults: faults, fingerprint: fingerprint)
     }
 
     /// Within which, once nothing goes wrong any more, everything is settled.
     private static let settlingTime: Int64 = 20 * 60 * .second
 
     private var isSettled: Bool {
-        broker.core != nil && nodes.allSatisfy(\.isUp) && clients.allSatisfy(\.isSettled) && checker.isSettled
+        brokers.allSatisfy { $0.core != nil || $0.isGone } && nodes.allSatisfy(\.isUp)
+            && clients.allSatisfy(\.isSettled) && checker.isSettled(isLeftOver)
+    }
+
+    /// With one broker there are no copies.
+    private func isLeftOver(_ key: JobKey) -> Bool {
+        settings.brokers > 1 && clients.first { $0.id == key.client }?.isOver(key.job) ?? false
     }
 
     private func run(until time: Int64, or isOver: () -> Bool) {
@@ -134,8 +145,11 @@ package final class Simulation {
     private func standstill(of event: Event) -> Int64? {
         let until: Int64 =
             switch event {
-            case .toBroker, .unreachable, .tickBroker, .commit: broker.pausedUntil
-            case .toNode(let node, _, _, _, _), .tick(let node), .engine(let node, _),
+            case .toBroker(let connection, _), .unreachable(let connection, _):
+                connections[connection].map { brokers[$0.broker].pausedUntil } ?? 0
+            case .tickBroker(let place, _), .commit(let place, _, _), .endDrain(let place, _):
+                brokers[place].pausedUntil
+            case .toNode(let node, _, _, _, _, _), .tick(let node, _), .engine(let node, _),
                 .storePublication(let node, _, _, _),
                 .publish(let node, _, _), .cancel(let node, _, _), .acknowledge(let node, _, _),
                 .reseal(let node, _, _):
@@ -148,16 +162,18 @@ package final class Simulation {
     private func handle(_ event: Event) {
         switch event {
         case .toBroker(let connection, let frames): deliver(frames, over: connection)
-        case .toNode(let node, let life, let socket, let connection, let frames):
-            deliver(frames, over: connection, to: nodes[node], life: life, socket: socket)
+        case .toNode(let node, let port, let life, let socket, let connection, let frames):
+            deliver(frames, over: connection, to: nodes[node], port, life: life, socket: socket)
         case .unreachable(let connection, let life):
-            if broker.life == life { broker.unreachable(connection) }
-        case .tick(let node):
-            guard nodes[node].isUp, nodes[node].tickDue <= now else { return }
-            nodes[node].tickDue = .max
-            nodes[node].tick()
-        case .tickBroker(let life): broker.tick(life: life)
-        case .commit(let life, let isRetry): broker.commit(life: life, isRetry: isRetry)
+            guard let place = connections[connection]?.broker, brokers[place].life == life else { return }
+            brokers[place].unreachable(connection)
+        case .tick(let node, let port):
+            guard nodes[node].isUp, nodes[node].ports[port].tickDue <= now else { return }
+            nodes[node].ports[port].tickDue = .max
+            nodes[node].tick(port)
+        case .tickBroker(let place, let life): brokers[place].tick(life: life)
+        case .commit(let place, let life, let isRetry): brokers[place].commit(life: life, isRetry: isRetry)
+        case .endDrain(let place, let life): brokers[place].endDrain(life: life)
         case .engine(let node, let life): worker(node, life)?.step()
         case .storePublication(let node, let life, let key, let fence): worker(node, life)?.storePublication(key, fence)
         case .begin(let node):
@@ -168,10 +184,10 @@ package final class Simulation {
         case .acknowledge(let node, let life, let job): client(node, life)?.acknowledge(job)
         case .reseal(let node, let life, let job): client(node, life)?.reseal(job)
         case .start(let node): start(nodes[node])
-        case .startBroker: broker.start()
+        case .startBroker(let place): brokers[place].start()
         case .fault: if !isQuiet { injectFault() }
         case .audit:
-            broker.audit()
+            for broker in brokers { broker.audit() }
             schedule(.audit, at: now + 30 * .second)
             if isQuiet { replayInnocent() }
         }
@@ -186,8 +202,13 @@ package final class Simulation {
     }
 
     /// A job that was under suspicion and met with three crashes that were none of its doing is given up, and rightly: the broker
-    /// cannot know. The operator replays it.
+    /// cannot know. The operator replays it, and its client, which may be at another broker by now, takes it up.
     private func replayInnocent() {
-        broker.retry(checker.deadLetters.filter { checker.records[$0]?.isPoison == false })
+        for broker in brokers where broker.core != nil {
+            let innocent = checker.innocent(at: broker.id)
+            broker.retry(innocent)
+            guard settings.brokers > 1 else { continue }
+            for key in innocent { clients.first { $0.id == key.client }?.takeUp(key.job) }
+        }
     }
 }

@@ -53,9 +53,9 @@ extension Simulation.Event {
     var kind: Int {
         switch self {
         case .toBroker(let connection, _): 100 + Int(truncatingIfNeeded: connection.number) << 8
-        case .toNode(let node, _, _, _, _): 101 + node << 8
+        case .toNode(let node, _, _, _, _, _): 101 + node << 8
         case .unreachable: 102
-        case .tick(let node): 103 + node << 8
+        case .tick(let node, _): 103 + node << 8
         case .tickBroker: 104
         case .commit: 105
         case .engine(let node, _): 106 + node << 8
@@ -67,6 +67,7 @@ extension Simulation.Event {
         case .reseal(let node, _, _): 112 + node << 8
         case .start(let node): 113 + node << 8
         case .startBroker: 114
+        case .endDrain(let place, _): 117 + place << 8
         case .fault: 115
         case .audit: 116
         }
@@ -75,11 +76,13 @@ extension Simulation.Event {
     var words: String {
         switch self {
         case .toBroker(let connection, let frames): "connection \(connection.number) → broker: \(frames.words)"
-        case .toNode(let node, _, _, _, let frames): "broker → node \(node): \(frames.words)"
+        case .toNode(let node, _, _, _, _, let frames): "broker → node \(node): \(frames.words)"
         case .unreachable(let connection, _): "connection \(connection.number) is found dead"
-        case .tick(let node): "node \(node) looks at the clock"
-        case .tickBroker: "the broker looks at the clock"
-        case .commit(_, let isRetry): isRetry ? "the disk is tried again" : "fsync returns"
+        case .tick(let node, _): "node \(node) looks at the clock"
+        case .tickBroker(let place, _): "broker \(place) looks at the clock"
+        case .commit(let place, _, let isRetry):
+            isRetry ? "broker \(place): the disk is tried again" : "broker \(place): fsync returns"
+        case .endDrain(let place, _): "broker \(place) drains"
         case .engine(let node, _): "node \(node): a pass of the engine"
         case .storePublication(let node, _, let key, _): "node \(node) stores the publication of \(key)"
         case .begin(let node): "node \(node): a user begins a job"
@@ -88,7 +91,7 @@ extension Simulation.Event {
         case .acknowledge(let node, _, let job): "node \(node) acknowledges \(job.short)"
         case .reseal(let node, _, let job): "node \(node) seals \(job.short) again"
         case .start(let node): "node \(node) starts"
-        case .startBroker: "the broker starts"
+        case .startBroker(let place): "broker \(place) starts"
         case .fault: "a fault"
         case .audit: "an audit"
         }

@@ -17,7 +17,8 @@ final class WorkerNode: Node {
 
     let id: WorkerID
     private let roles: Set<WorkerRole>
-    private var core: WorkerCore
+    /// One for each broker.
+    private var cores: [WorkerCore]
     private var running: [JobKey: Run] = [:]
     private var arrivals = 0
     private var iterations: UInt64 = 0
@@ -32,8 +33,10 @@ final class WorkerNode: Node {
         var random = random
         id = identifier(1_000 + index)
         self.roles = roles
-        core = Self.core(roles, &random)
-        super.init(index: index, principal: .worker(id, roles: roles), world: world, random: random)
+        let brokers = Array(0..<world.settings.brokers)
+        cores = brokers.map { _ in Self.core(roles, &random) }
+        super.init(
+            index: index, principal: .worker(id, roles: roles), brokers: brokers, world: world, random: random)
     }
 
     private static func core(_ roles: Set<WorkerRole>, _ random: inout SplitMix64) -> WorkerCore {
@@ -43,23 +46,31 @@ final class WorkerNode: Node {
             random: SplitMix64(seed: random.next()))
     }
 
-    override var nextDeadline: Int64? { core.nextDeadline }
-    override func opened() { carryOut(core.opened(at: world.moment)) { note($0) } }
-    override func receive(_ frames: Frames) { carryOut(core.receive(frames, at: world.moment)) { note($0) } }
-    override func tick() { carryOut(core.tick(at: world.moment)) { note($0) } }
+    override func nextDeadline(_ port: Int) -> Int64? { cores[port].nextDeadline }
+    override func opened(_ port: Int) { carryOut(cores[port].opened(at: world.moment), port) { note($0, port) } }
+    override func receive(_ frames: Frames, _ port: Int) {
+        carryOut(cores[port].receive(frames, at: world.moment), port) { note($0, port) }
+    }
+    override func tick(_ port: Int) { carryOut(cores[port].tick(at: world.moment), port) { note($0, port) } }
 
+    /// To the broker whose lease it is about, or to all.
     private func give(_ command: WorkerCore.Command) {
-        carryOut(core.handle(command, at: world.moment)) { note($0) }
+        let place = command.lease.flatMap { Deployment.place(of: $0.fence.broker) }
+        let life = life
+        for port in ports.indices where (place ?? port) == port && isUp && self.life == life {
+            carryOut(cores[port].handle(command, at: world.moment), port) { note($0, port) }
+        }
     }
 
     override func start() {
-        core = Self.core(roles, &random)
+        for port in cores.indices { cores[port] = Self.core(roles, &random) }
         running = [:]
         iterations = 0
         isEngineScheduled = false
         ingest = IngestCore(timesteps: 1_000)
         for publication in store { insert(publication.key, publication.noise) }
-        opened()
+        let life = life
+        for port in ports.indices where isUp && self.life == life { opened(port) }
     }
 
     override func leave() {
@@ -164,9 +175,16 @@ final class WorkerNode: Node {
 
     // MARK: what it is told
 
-    private func note(_ event: WorkerCore.Event) {
+    private func note(_ event: WorkerCore.Event, _ port: Int) {
         switch event {
-        case .job(let job): take(job)
+        case .job(let job):
+            // As the worker's switchboard does it.
+            if let other = running[job.key], other.fence.broker != job.fence.broker {
+                let command = WorkerCore.Command.nack(
+                    job.key, job.fence, .busy, "it is done for another broker", retryAfter: 0)
+                return carryOut(cores[port].handle(command, at: world.moment), port) { note($0, port) }
+            }
+            take(job)
         case .cancel(let key, let fence, _):
             if running[key]?.fence == fence { running[key] = nil }
         case .welcomed, .lost, .resultStored, .versionsNeeded, .brokerDraining: break
@@ -178,7 +196,7 @@ final class WorkerNode: Node {
             return world.checker.object("\(job.key): a worker got a payload that nobody sent")
         }
         if running[job.key] != nil { world.checker.object("\(job.key): a worker got a job that it runs") }
-        if job.alone, running.values.contains(where: \.isAlone) {
+        if job.alone, running.values.contains(where: { $0.isAlone && $0.fence.broker == job.fence.broker }) {
             world.checker.object("\(job.key): two suspects share a worker")
         }
         var done = 0

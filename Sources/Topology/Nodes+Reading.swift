@@ -1,9 +1,20 @@
 extension Topology.Broker {
-    static let anyPort = "tcp://127.0.0.1:*"
+    private static let anyPort = "tcp://127.0.0.1:*"
+    static let onlyName = "broker"
 
-    init(_ entry: Entry) throws(TopologyError) {
-        self = try fields(entry, of: "broker") { (broker) throws(TopologyError) in
-            Topology.Broker(
+    /// The one of a topology that says nothing of it.
+    static let standard = Topology.Broker(name: onlyName, clients: anyPort, workers: anyPort, journal: .sqlite)
+
+    /// - Parameter names: nil: it is the only one, and its name is given.
+    init(_ entry: Entry, title: String, names: inout NodeNames?) throws(TopologyError) {
+        self = try fields(entry, of: title) { (broker) throws(TopologyError) in
+            var name = Self.onlyName
+            if names != nil {
+                name = try broker.text("name")
+                try names?.take(name, at: broker.place)
+            }
+            return Topology.Broker(
+                name: name,
                 clients: try broker.endpoint("clients", default: Self.anyPort),
                 workers: try broker.endpoint("workers", default: Self.anyPort),
                 journal: try broker.choice("journal", default: .sqlite))

@@ -18,8 +18,8 @@ extension Topology {
         for override in overrides { try root.apply(override: override) }
         self = try fields(root, of: "the topology") { (top) throws(TopologyError) in
             let run = try Run(try top.require("run"))
-            let broker = try top.take("broker").map { (entry) throws(TopologyError) in try Broker(entry) }
             var names = NodeNames()
+            let brokers = try Self.brokers(&top, &names)
             let workers = try top.require("workers").nodes("workers") { (entry, title) throws(TopologyError) in
                 try Worker(entry, title: title, names: &names)
             }
@@ -31,12 +31,38 @@ extension Topology {
             let report = try Report(top.take("report") ?? Entry(content: .mapping([]), place: top.place), run: run)
             let topology = Topology(
                 run: run,
-                broker: broker ?? Broker(clients: Broker.anyPort, workers: Broker.anyPort, journal: .sqlite),
+                brokers: brokers,
                 workers: workers, clients: clients, sample: sample, report: report,
                 out: try top.text("out", default: "out/\(run.name)"))
             try topology.checkThatTasksHaveWorkers(place: top.place)
             return topology
         }
+    }
+
+    /// `broker`, or a list of several as `brokers`; without either, one with free ports.
+    private static func brokers(
+        _ top: inout Fields, _ names: inout NodeNames
+    ) throws(TopologyError) -> [Broker] {
+        let only = top.take("broker")
+        guard let several = top.take("brokers") else {
+            var nameless: NodeNames?
+            return [
+                try only.map { (entry) throws(TopologyError) in
+                    try Broker(entry, title: "broker", names: &nameless)
+                } ?? .standard
+            ]
+        }
+        if let only {
+            throw TopologyError(
+                .inconsistent, at: only.place,
+                "'broker' stands for the only one: put it into the list of 'brokers', with a name")
+        }
+        var named: NodeNames? = names
+        let list = try several.nodes("brokers") { (entry, title) throws(TopologyError) in
+            try Broker(entry, title: title, names: &named)
+        }
+        names = named ?? names
+        return list
     }
 
     /// A job that no worker of the topology serves would wait for ever.

@@ -1,7 +1,8 @@
 /// A deployment on paper: a run, and the nodes that carry it out. Read from YAML (`Topology+Reading.swift`).
 package struct Topology: Hashable, Sendable {
     package let run: Run
-    package let broker: Broker
+    /// One, called "broker", or several with names of their own.
+    package let brokers: [Broker]
     package let workers: [Worker]
     package let clients: [Client]
     package let sample: Sample
@@ -54,6 +55,7 @@ package struct Topology: Hashable, Sendable {
     }
 
     package struct Broker: Hashable, Sendable {
+        package let name: String
         /// Where clients connect, "tcp://127.0.0.1:*" for a free port.
         package let clients: String
         /// Where workers connect.

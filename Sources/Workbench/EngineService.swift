@@ -9,12 +9,12 @@ internal import Trust
 package import Wire
 internal import ZeroMQ
 
-/// A worker at work: a link to the broker on one thread, an engine on another, orders and answers between them.
+/// A worker at work: a link to each broker on a thread of its own, an engine on another, orders and answers between them.
 package struct EngineService: Service {
     private let identity: WorkerIdentity
     private let engine: any Engine
     private let offer: WorkerCore.Offer
-    private let board: StatusBoard?
+    private let statusBoard: StatusBoard?
     private let logger: Logger
 
     /// - Parameters:
@@ -30,7 +30,7 @@ package struct EngineService: Service {
         offer = WorkerCore.Offer(
             roles: Set(identity.roles.map { $0 == .train ? .train : .denoise }), slots: slots, run: identity.runID,
             poolKeys: identity.secrets.keyIDs, model: model)
-        self.board = board
+        statusBoard = board
         self.logger = logger
     }
 
@@ -40,30 +40,25 @@ package struct EngineService: Service {
     package func run() async throws {
         let orders = engine.orders
         let gauges = WorkerGauges(name: identity.name, roles: offer.roles.map(\.rawValue).sorted())
-        let link = try DealerLink(
-            context: Context(), brokers: identity.brokers, identity: identity.curve,
-            machine: WorkerCore(offer: offer, random: SecureRandom()), name: "link", logger: logger,
-            deliver: { [logger] event in
-                gauges.hear(event)
-                switch event {
-                case .job(let assignment): orders.put(.job(assignment))
-                case .cancel(let key, let fence, _): orders.put(.cancel(key, fence))
-                case .resultStored(let key, _, stale: true):
-                    logger.notice("a result came too late", metadata: ["job": "\(key)"])
-                case .versionsNeeded(let versions): orders.put(.keep(versions))
-                case .lost(let loss):
-                    logger.notice("no session with the broker; trying again", metadata: ["reason": "\(loss.reason)"])
-                case .resultStored, .welcomed: break
-                case .brokerDraining: logger.notice("the broker is going down")
-                }
-            })
+        let switchboard = Switchboard(orders: orders, logger: logger)
+        let context = try Context()
+        for (place, endpoints) in identity.lines.enumerated() {
+            switchboard.add(
+                try DealerLink(
+                    context: context, brokers: endpoints, identity: identity.curve,
+                    machine: WorkerCore(offer: offer, random: SecureRandom()), name: "link", logger: logger,
+                    deliver: { event in
+                        gauges.hear(event, at: place)
+                        switchboard.hear(event, at: place)
+                    }))
+        }
         let roles = offer.roles.map(\.rawValue).sorted().joined(separator: " and ")
         logger.info("worker started", metadata: ["worker": "\(identity.name)", "role": "\(roles)"])
         let engineEnd = EngineThread.start(engine) { command in
             gauges.say(command)
-            link.send(command)
+            switchboard.say(command)
         }
-        let posting = board.map { board in
+        let posting = statusBoard.map { board in
             Task {
                 while !Task.isCancelled {
                     // What an engine that hangs has not renewed says so.
@@ -75,21 +70,21 @@ package struct EngineService: Service {
         defer { posting?.cancel() }
         try await withGracefulShutdownHandler {
             try await withThrowingTaskGroup(of: Void.self) { group in
-                group.addTask { try await link.run() }
+                for line in switchboard.lines { group.addTask { try await line.run() } }
                 group.addTask { try await engineEnd.value }
                 // Whichever ends first ends the other.
                 defer {
-                    link.close()
+                    for line in switchboard.lines { line.close() }
                     orders.put(.stop)
                 }
                 try await group.next()
                 // What the engine said last is heard before the link goes.
-                link.send(.close)
+                switchboard.say(.close)
                 orders.put(.stop)
                 try await group.waitForAll()
             }
         } onGracefulShutdown: {
-            link.send(.drain)
+            switchboard.say(.drain)
             orders.put(.stop)
         }
         logger.info("worker stopped", metadata: ["worker": "\(identity.name)"])

@@ -17,7 +17,8 @@ final class WorkerGauges: Sendable {
         var cancelled = 0
         var stale = 0
         var sessions = 0
-        var isInSession = false
+        /// Lines with a session.
+        var inSession: Set<Int> = []
         var loss = "no session with a broker yet"
         var durations = DurationHistogram()
         var costMicroseconds: UInt64 = 0
@@ -32,7 +33,8 @@ final class WorkerGauges: Sendable {
         self.roles = roles
     }
 
-    func hear(_ event: WorkerCore.Event) {
+    /// - Parameter place: of the line, among those to all brokers.
+    func hear(_ event: WorkerCore.Event, at place: Int) {
         state.withLock { state in
             switch event {
             case .job(let assignment):
@@ -44,9 +46,9 @@ final class WorkerGauges: Sendable {
             case .resultStored(_, _, stale: true): state.stale += 1
             case .welcomed:
                 state.sessions += 1
-                state.isInSession = true
+                state.inSession.insert(place)
             case .lost(let loss):
-                state.isInSession = false
+                state.inSession.remove(place)
                 state.loss = "no session with the broker: \(loss.reason)"
             case .resultStored, .versionsNeeded, .brokerDraining: break
             }
@@ -75,7 +77,7 @@ final class WorkerGauges: Sendable {
         var page = Exposition()
         page.gauge(
             "worker_roles", "What this worker does.", roles.map { (["role": $0], 1) })
-        page.gauge("worker_in_session", "Whether it has a session with a broker.", state.isInSession ? 1 : 0)
+        page.gauge("worker_in_session", "Brokers that it has a session with.", Double(state.inSession.count))
         page.gauge("worker_jobs", "Jobs that it has now.", Double(state.here.count))
         page.counter("worker_sessions", "Sessions that it began.", state.sessions)
         page.counter("worker_jobs_taken", "Jobs that it was given.", state.taken)
@@ -92,6 +94,6 @@ final class WorkerGauges: Sendable {
             status: [
                 .init("role", .string(roles.joined(separator: " and "))), .init("name", .string(name)),
                 .init("jobs", .integer(state.here.count)), .init("answered", .integer(state.answered)),
-            ], obstacle: state.isInSession ? nil : state.loss)
+            ], obstacle: state.inSession.isEmpty ? state.loss : nil)
     }
 }

@@ -14,6 +14,8 @@ package struct WorkerIdentity: Sendable {
     package let runID: RunID
     package let curve: CurveIdentity
     package let brokers: [BrokerAddress]
+    /// The same by broker: a worker has a line to each.
+    package let lines: [[BrokerAddress]]
     package let secrets: PoolSecrets
     package let desk: JobDesk
     /// Encrypts what this worker keeps on disk; from its own secret, so that it outlives the pool's.
@@ -50,6 +52,15 @@ package struct WorkerIdentity: Sendable {
         name = kit.name.description
         curve = CurveIdentity(kit.curve)
         brokers = try BrokerAddress.list(endpoints, of: deployment, at: now)
+        var lines: [[BrokerAddress]] = []
+        for address in brokers {
+            if let place = lines.firstIndex(where: { $0[0].key == address.key }) {
+                lines[place].append(address)
+            } else {
+                lines.append([address])
+            }
+        }
+        self.lines = lines
         desk = JobDesk(
             opener: JobOpener(roster: deployment.roster, secrets: secrets), sealer: ResultSealer(signing: signing),
             checkpoints: CheckpointSealer(signing: signing, secrets: secrets, deployment: deployment),

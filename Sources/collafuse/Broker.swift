@@ -16,6 +16,18 @@ struct BrokerCommand: AsyncParsableCommand {
         commandName: "broker",
         abstract: "Pass jobs from clients to workers and results back, without being able to read either.",
         discussion: """
+            A deployment may have several brokers, which share nothing: clients and workers that are told of all of them \
+            (--broker NAME@ENDPOINT, repeated) go on at the others when one is gone or drains. See `collafuse broker run --help` \
+            and `collafuse broker drain --help`.
+            """,
+        subcommands: [BrokerRun.self, BrokerDrain.self], defaultSubcommand: BrokerRun.self)
+}
+
+/// `collafuse broker run`, which `collafuse broker` means.
+struct BrokerRun: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "run", abstract: "Be a broker.",
+        discussion: """
             A broker listens on two ports: one for clients, one for workers. It lets in whoever the deployment folder \
             names, by their CURVE keys, and reads the folder again when it changes. What it forwards is sealed: it sees who \
             sends how much to which kind of worker, and no image.
@@ -34,7 +46,8 @@ struct BrokerCommand: AsyncParsableCommand {
             unless --journal names another, and are there again when it is started again, be it after a loss of power. \
             docs/operations.md says what to watch and what to do about a full disk or a damaged file.
 
-            Ctrl-C or SIGTERM ends it within two seconds, having said goodbye to everybody.
+            Ctrl-C or SIGTERM ends it within two seconds, having said goodbye to everybody. `collafuse broker drain`, or SIGUSR1, \
+            lets it finish what it has first.
             """)
 
     @Option(help: ArgumentHelp("The deployment folder.", valueName: "folder"))
@@ -73,11 +86,15 @@ struct BrokerCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Megabytes of jobs and results held at most, of all clients.", valueName: "MB"))
     var hold = 256
 
+    @Option(help: ArgumentHelp("Seconds that a drain waits for jobs under way.", valueName: "s"))
+    var drainLimit = 120
+
     @OptionGroup var monitoring: MonitoringOptions
     @OptionGroup var logs: LogOptions
 
     func validate() throws {
         guard (1...86_400).contains(lease) else { throw ValidationError("--lease is 1 to 86400 seconds") }
+        guard (0...86_400).contains(drainLimit) else { throw ValidationError("--drain-limit is 0 to 86400 seconds") }
         guard (1...1_000_000).contains(hold) else { throw ValidationError("--hold is 1 to 1000000 MB") }
     }
 
@@ -87,13 +104,14 @@ struct BrokerCommand: AsyncParsableCommand {
         let logger = logs.logger(kit.name.description)
         var settings = BrokerSettings(clients: clients, workers: workers, deployment: URL(filePath: deployment))
         settings.core.lease = Int64(lease) * .second
+        settings.drainLimit = Int64(drainLimit)
         settings.core.limits.bytes = hold << 20
         settings.core.limits.bytesPerClient = min(settings.core.limits.bytesPerClient, hold << 20)
         let metrics = try metrics.map { try MetricsLog(appendingTo: URL(filePath: $0), node: kit.name.description) }
         let shown = monitoring.monitoring(logger)
         let broker = BrokerService(
             settings: settings, kit: kit, journal: { journal.make() }, metrics: metrics, board: shown.board,
-            logger: logger
+            drains: await Self.drainSignals(), logger: logger
         ) { endpoints in
             guard let announce else { return }
             let text: JSONValue = [
@@ -115,5 +133,12 @@ struct BrokerCommand: AsyncParsableCommand {
             FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
             throw ExitCode(EX_DATAERR)
         }
+    }
+
+    private static func drainSignals() async -> AsyncStream<Void> {
+        let signals = await UnixSignalsSequence(trapping: .sigusr1)
+        let (stream, continuation) = AsyncStream<Void>.makeStream()
+        Task { for await _ in signals { continuation.yield() } }
+        return stream
     }
 }

@@ -24,7 +24,9 @@ struct Jobs: ParsableCommand {
         @Option(help: ArgumentHelp("The journal, as the broker's own --journal: sqlite:FILE.", valueName: "where"))
         var journal: JournalOption?
 
-        func url() throws -> URL {
+        func url() throws -> URL { try Self.url(kit: kit, journal: journal) }
+
+        static func url(kit: String?, journal: JournalOption?) throws -> URL {
             switch (journal, kit) {
             case (.sqlite(let url), _): return url
             case (.memory, _):

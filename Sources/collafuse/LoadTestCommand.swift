@@ -50,6 +50,10 @@ struct LoadTestKeys: ParsableCommand {
     @Option(help: ArgumentHelp("Workers, as nodes/worker-1, worker-2, …", valueName: "n"))
     var workers = 4
 
+    @Option(
+        help: ArgumentHelp("Brokers: nodes/broker, or of several nodes/broker-1, nodes/broker-2, …", valueName: "n"))
+    var brokers = 1
+
     @Option(help: ArgumentHelp("Of a new run: channels, height and width of images.", valueName: "CxHxW"))
     var image = ImageSize(channels: 3, height: 32, width: 32)
 
@@ -58,11 +62,13 @@ struct LoadTestKeys: ParsableCommand {
             throw ValidationError("--clients is 1 to \(LoadPlan.largestClients)")
         }
         guard (0...1024).contains(workers) else { throw ValidationError("--workers is 0 to 1024") }
+        guard (1...64).contains(brokers) else { throw ValidationError("--brokers is 1 to 64") }
     }
 
     func run() throws {
         try LoadKeys.make(
-            .init(clients: clients, workers: workers, image: image.shape()), in: URL(filePath: folder), now: Keys.now)
+            .init(clients: clients, workers: workers, brokers: brokers, image: image.shape()),
+            in: URL(filePath: folder), now: Keys.now)
         print(
             "\(clients) synthetic clients and \(workers) workers are certified; the deployment folder is \(folder)/public"
         )

@@ -21,6 +21,12 @@ struct LoadTestRun: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Threads that drive the clients.", valueName: "n"))
     var threads = 1
 
+    @Option(
+        help: ArgumentHelp(
+            "Keep every job in this file, with its keys: a generator that was killed and is started again with it goes on with those that it has no result of.",
+            valueName: "file"), completion: .file())
+    var jobLog: String?
+
     func validate() throws {
         guard (1...64).contains(threads) else { throw ValidationError("--threads is 1 to 64") }
     }
@@ -35,6 +41,7 @@ struct LoadTestRun: AsyncParsableCommand {
         let keys = try LoadKeys(opening: URL(filePath: target.keysFolder), run: target.run, now: Keys.now)
         var settings = LoadRun.Settings()
         settings.threads = threads
+        settings.log = jobLog.map { URL(filePath: $0) }
         settings.isStub = target.results == .stub
         let test = try LoadRun(plan, keys: keys, brokers: brokers, settings: settings, now: Keys.now)
         let view = LiveView()

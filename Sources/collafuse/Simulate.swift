@@ -28,6 +28,9 @@ struct Simulate: ParsableCommand {
     @Option(help: "Virtual hours with faults; a quiet time follows in which all has to be settled.")
     var hours = 1.0
 
+    @Option(help: "How many brokers; clients and workers know all of them.")
+    var brokers = 1
+
     @Option(help: "How many clients.")
     var clients = 4
 
@@ -43,6 +46,7 @@ struct Simulate: ParsableCommand {
         guard seed == nil || seeds == nil else { throw ValidationError("give --seed or --seeds, not both") }
         guard hours > 0, hours <= 10_000 else { throw ValidationError("--hours is more than 0 and at most 10000") }
         guard (1...1_000_000).contains(clients) else { throw ValidationError("--clients is 1 to 1000000") }
+        guard (1...16).contains(brokers) else { throw ValidationError("--brokers is 1 to 16") }
         guard (1...10_000).contains(workers) else { throw ValidationError("--workers is 1 to 10000") }
         guard SimulationSettings.faults(faults) != nil else {
             throw ValidationError(
@@ -58,6 +62,7 @@ struct Simulate: ParsableCommand {
             var settings = SimulationSettings(seed: seed)
             settings.hours = hours
             settings.clients = clients
+            settings.brokers = brokers
             settings.workers = workers
             settings.faults = SimulationSettings.faults(faults) ?? []
             let report = Simulation(settings).run()

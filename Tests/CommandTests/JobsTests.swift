@@ -21,7 +21,7 @@ import Wire
                 try store.commit(jobs.map { .accepted($0.key, envelope: $0.bytes, sealed: [1, 2, 3]) })
                 try store.commit(
                     jobs.prefix(2).flatMap { job -> [JournalEntry] in
-                        [.attempted(job.key, attempt: 4), .ended(job.key, code: .deadLetter)]
+                        [.attempted(job.key, attempt: 4, epoch: 1), .ended(job.key, code: .deadLetter)]
                     })
             }
             func run(_ words: String...) throws -> CommandRun {
@@ -48,8 +48,10 @@ import Wire
                 refused.status != 0 && refused.output.contains("is no dead letter: it is queued"), "\(refused.output)")
             let found = try SQLiteStore(file).recover().entries.map { "\($0)" }
             let expected: [JournalEntry] = [
-                .accepted(jobs[0].key, envelope: jobs[0].bytes, sealed: [1, 2, 3]), .attempted(jobs[0].key, attempt: 4),
-                .accepted(jobs[1].key, envelope: jobs[1].bytes, sealed: []), .attempted(jobs[1].key, attempt: 4),
+                .accepted(jobs[0].key, envelope: jobs[0].bytes, sealed: [1, 2, 3]),
+                .attempted(jobs[0].key, attempt: 4, epoch: 1),
+                .accepted(jobs[1].key, envelope: jobs[1].bytes, sealed: []),
+                .attempted(jobs[1].key, attempt: 4, epoch: 1),
                 .ended(jobs[1].key, code: .cancelled),
                 .accepted(jobs[2].key, envelope: jobs[2].bytes, sealed: [1, 2, 3]),
             ]

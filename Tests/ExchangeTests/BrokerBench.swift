@@ -25,14 +25,17 @@ struct BrokerBench {
     var sent: [Sent] = []
     var dropped: [ConnectionID] = []
     var journal: [JournalEntry] = []
+    /// JOBs wait for the disk, so to speak.
+    var holdsJobs = false
     private var connections: UInt64 = 0
 
     init(
-        _ configuration: BrokerConfiguration = Fixture.configuration, epoch: UInt64 = 1, recovered: [JournalEntry] = []
+        _ configuration: BrokerConfiguration = Fixture.configuration, epoch: UInt64 = 1, recovered: [JournalEntry] = [],
+        rights: [ClientID: ClientRights] = [:]
     ) {
         core = BrokerCore(
             configuration: configuration, broker: Fixture.broker, bootEpoch: epoch, recovered: recovered,
-            random: SplitMix64(seed: 1))
+            rights: { rights[$0] }, random: SplitMix64(seed: 1))
         journal = recovered
     }
 
@@ -44,12 +47,19 @@ struct BrokerBench {
         for action in actions {
             switch action {
             case .append(let entry): journal.append(entry)
-            case .send(let frames, let connection): sent.append(Sent(to: connection, frames: frames))
+            case .send(let frames, let connection):
+                sent.append(Sent(to: connection, frames: frames))
+                if !holdsJobs { leave(frames, connection) }
             case .drop(let connection): dropped.append(connection)
             }
         }
         let violations = Invariants.violations(of: core)
         #expect(violations.isEmpty)
+    }
+
+    /// Tells the core of JOBs that leave.
+    mutating func leave(_ frames: Frames, _ connection: ConnectionID) {
+        if case .job(let job) = frames.control.body { core.left(job.job, over: connection, at: moment) }
     }
 
     /// Lets time pass, ringing every deadline on the way.

@@ -471,4 +471,41 @@ import Wire
         #expect(bench.cancelled.count == 2)
         #expect(bench.core.snapshot.jobs == 0)
     }
+
+    /// A disk that is full holds JOBs back for longer than any lease.
+    @Test func aLeaseBeginsWhenItsJobLeaves() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        var worker = bench.worker(1)
+        bench.nack(bench.leased[0].job, .busy, as: &worker)
+        bench.holdsJobs = true
+        bench.wait(2 * .second)
+        let job = bench.sent.first { if case .job = $0.body { true } else { false } }!
+        for second in 1...60 {
+            bench.beat(0, as: &worker)
+            bench.wait(1 * .second)
+            #expect(bench.leased.isEmpty && bench.cancelled.isEmpty, "after \(second) s")
+        }
+        bench.leave(job.frames, job.to)
+        for _ in 1...14 {
+            bench.beat(0, as: &worker)
+            bench.wait(1 * .second)
+        }
+        #expect(bench.core.snapshot.counters.leasesLost == 0)
+        bench.beat(0, as: &worker)
+        bench.wait(2 * .second)
+        #expect(bench.core.snapshot.counters.leasesLost == 1 && bench.core.jobReports().first?.isSuspect == true)
+    }
+
+    /// A worker that comes back without a job that it never got is not to blame, nor is the job.
+    @Test func aJobThatNeverLeftIsNotSuspected() {
+        var bench = BrokerBench()
+        bench.holdsJobs = true
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        _ = bench.worker(1)
+        #expect(bench.core.jobReports().first?.isSuspect == false && bench.core.jobReports().first?.state == .delayed)
+    }
 }

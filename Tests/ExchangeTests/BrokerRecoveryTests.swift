@@ -88,6 +88,75 @@ import Wire
         }
     }
 
+    /// A first attempt is told before it is stored. What is forgotten of it must never count again, over however many restarts.
+    @Test func aFirstAttemptThatWasForgottenStaysStale() {
+        let (journal, forgotten) = leased()
+        var second = BrokerBench(epoch: 2, recovered: Array(journal.prefix(1)))
+        var worker = second.worker(1, held: [forgotten])
+        #expect(second.cancelled.map(\.job) == [forgotten])
+        let fresh = second.leased[0].job
+        #expect(fresh.fence.attempt == forgotten.fence.attempt)
+        second.finish(forgotten, as: &worker)
+        #expect(second.stored.first?.stale == true)
+        var third = BrokerBench(epoch: 3, recovered: second.journal)
+        worker = third.worker(1, held: [forgotten])
+        third.finish(forgotten, as: &worker)
+        #expect(third.stored.first?.stale == true)
+        third.finish(fresh, as: &worker)
+        #expect(third.stored.first?.stale == false)
+    }
+
+    @Test func suspicionAndCrashesOutliveTheBroker() {
+        var journal: [JournalEntry] = []
+        var crashes = 0
+        for epoch in 1...6 as ClosedRange<UInt64> {
+            var bench = BrokerBench(epoch: epoch, recovered: journal)
+            var client = bench.client(1)
+            if epoch == 1 { bench.submit(1, as: &client) }
+            _ = bench.worker(1)
+            bench.wait(7 * .second)
+            guard bench.deadLetters.isEmpty, crashes < 4 else { break }
+            #expect(bench.core.jobReports().first?.isSuspect == (epoch > 1))
+            // Its worker starts again and names nothing; once in every life of the broker.
+            _ = bench.worker(1)
+            crashes += 1
+            journal = bench.journal
+        }
+        // Once unsuspected, three times alone.
+        #expect(crashes == 4)
+        #expect(BrokerBench(epoch: 9, recovered: journal).deadLetters.count == 1)
+    }
+
+    @Test func aSuspectThatIsReadoptedStillRunsAlone() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        _ = bench.worker(1)
+        bench.wait(1 * .second)
+        let ref = bench.leased[0].job
+        var second = BrokerBench(epoch: 2, recovered: bench.journal)
+        client = second.client(1)
+        var worker = second.worker(1, held: [ref])
+        second.submit(2, as: &client)
+        #expect(second.leased.isEmpty)
+        second.finish(ref, as: &worker)
+        #expect(second.leased.count == 1)
+    }
+
+    /// Until the client is back, the roster tells what it may.
+    @Test func recoveredJobsKeepTheirPriority() {
+        var bench = BrokerBench()
+        var low = bench.client(1), high = bench.client(2, ClientRights(priority: 5))
+        bench.submit(1, as: &low)
+        bench.submit(2, as: &high)
+        var second = BrokerBench(
+            epoch: 2, recovered: bench.journal, rights: [identifier(2): ClientRights(priority: 5)])
+        second.take(second.core.tick(at: second.moment))
+        _ = second.worker(1, slots: 1)
+        #expect(second.leased.map { JobID($0.job.jobID) } == [identifier(2)])
+    }
+
     @Test func expiryGoesOnOverARestart() {
         var bench = BrokerBench()
         var client = bench.client(1)

@@ -66,7 +66,8 @@ import Testing
             return world.journal.entries.map { entry in
                 switch entry {
                 case .accepted(let key, _, _): "accepted \(key)"
-                case .attempted(let key, let attempt): "attempted \(key) \(attempt)"
+                case .attempted(let key, let attempt, _): "attempted \(key) \(attempt)"
+                case .suspected(let key, let crashes): "suspected \(key) \(crashes)"
                 case .finished(let key, _, _, _): "finished \(key)"
                 case .acknowledged(let key): "acknowledged \(key)"
                 case .ended(let key, _): "ended \(key)"

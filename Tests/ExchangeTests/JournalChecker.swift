@@ -28,12 +28,14 @@ struct JournalChecker {
             guard states[key] == nil else { return "\(key) was accepted twice" }
             states[key] = .live(attempt: 0)
             accepted.insert(key.job)
-        case .attempted(let key, let attempt):
+        case .attempted(let key, let attempt, _):
             attempts += 1
             guard case .live(let last) = states[key], attempt == last + 1 else {
                 return "\(key): attempt \(attempt) out of turn"
             }
             states[key] = .live(attempt: attempt)
+        case .suspected(let key, _):
+            guard case .live = states[key] else { return "\(key) was suspected and was not under way" }
         case .finished(let key, let header, let sealed, _):
             guard case .live(let last) = states[key] else { return "\(key) was finished and was not under way" }
             guard let header = try? ResultHeader(bytes: header), header.fence.attempt == last else {

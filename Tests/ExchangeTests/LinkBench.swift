@@ -11,6 +11,8 @@ struct LinkBench<Machine: LinkMachine> {
     var sent: [Frames] = []
     var events: [Machine.Event] = []
     var reconnects = 0
+    /// Of these, those to another broker.
+    var moves = 0
     var closed = false
     private var number: UInt64 = 0
 
@@ -26,6 +28,9 @@ struct LinkBench<Machine: LinkMachine> {
             case .send(let frames): sent.append(frames)
             case .event(let event): events.append(event)
             case .reconnect: reconnects += 1
+            case .move:
+                reconnects += 1
+                moves += 1
             case .close: closed = true
             }
         }
@@ -37,7 +42,7 @@ struct LinkBench<Machine: LinkMachine> {
     }
 
     /// A fresh socket and the whole opening.
-    mutating func welcome(credit: UInt32 = 4, heartbeatMs: UInt64 = 1000) {
+    mutating func welcome(credit: UInt32 = 4, heartbeatMs: UInt64 = 1000, by broker: BrokerID = Fixture.broker) {
         open()
         var challenge = WireChallenge()
         challenge.nonce = Data(repeating: 3, count: 16)
@@ -47,7 +52,7 @@ struct LinkBench<Machine: LinkMachine> {
             return
         }
         var welcome = WireWelcome()
-        welcome.brokerID = Data(Fixture.broker.bytes)
+        welcome.brokerID = Data(broker.bytes)
         welcome.bootEpoch = 1
         welcome.heartbeatMs = heartbeatMs
         welcome.credit = credit

@@ -111,7 +111,7 @@ struct SimulatedClient: SimulatedProcess {
         for action in actions {
             switch action {
             case .send(let frames): answer.frames.append(frames)
-            case .reconnect: answer.reconnects = true
+            case .reconnect, .move: answer.reconnects = true
             case .close: answer.violations.append("a client closed by itself")
             case .event(let event): note(event, &answer)
             }
@@ -228,7 +228,7 @@ struct SimulatedWorker: SimulatedProcess {
         for action in actions {
             switch action {
             case .send(let frames): answer.frames.append(frames)
-            case .reconnect: answer.reconnects = true
+            case .reconnect, .move: answer.reconnects = true
             case .close: answer.violations.append("a worker closed by itself")
             case .event(.job(let job)):
                 if running[job.key] != nil { answer.violations.append("a worker got a job that it runs") }

@@ -262,6 +262,7 @@ struct World {
         var unreachable: [ConnectionID] = []
         for action in actions {
             guard case .send(let frames, let connection) = action else { continue }
+            if case .job(let job) = frames.control.body { broker?.left(job.job, over: connection, at: moment) }
             if case .accepted(let accepted) = frames.control.body, let job = JobID(accepted.jobID),
                 !journal.hasAccepted(job)
             {

@@ -123,7 +123,7 @@ struct Parrot: LinkMachine {
     }
     enum Command: Sendable {
         case say(Frames)
-        case reconnect
+        case reconnect, move
         case close
     }
     var nextDeadline: Int64?
@@ -151,6 +151,7 @@ struct Parrot: LinkMachine {
             early.append(frames)
             return []
         case .reconnect: return [.reconnect]
+        case .move: return [.move]
         case .close: return [.close]
         }
     }

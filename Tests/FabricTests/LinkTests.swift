@@ -120,7 +120,7 @@ import ZeroMQ
         try await end
     }
 
-    @Test func reconnectingGoesToTheNextBroker() async throws {
+    @Test func movingGoesToTheNextBroker() async throws {
         let keys = try directory.addClient()
         let (first, second) = (
             try TestHub(directory, keys: Keys(), answer: Self.echo),
@@ -133,7 +133,7 @@ import ZeroMQ
         let link = try link(to: [first.address, second.address], as: keys)
         async let end: Void = link.run()
         #expect(try await events.wait { if case .heard = $0 { true } else { false } })
-        link.send(.reconnect)
+        link.send(.move)
         #expect(try await events.wait(for: 2) { if case .heard = $0 { true } else { false } })
         #expect(first.events.withLock { $0.count } == 1)
         #expect(second.events.withLock { $0.count } == 1)
@@ -156,13 +156,50 @@ import ZeroMQ
         let keys = try directory.addClient()
         let hub = try TestHub(directory, keys: Keys(), answer: Self.echo)
         defer { hub.stop() }
-        let down = BrokerAddress(endpoint: "tcp://127.0.0.1:9", key: try Keys().key)
+        var down = BrokerAddress(endpoint: "tcp://127.0.0.1:9", key: try Keys().key)
+        while BrokerAddress.order([down, hub.address], for: keys.key)[0] != down {
+            down = BrokerAddress(endpoint: "tcp://127.0.0.1:9", key: try Keys().key)
+        }
         let link = try link(to: [down, hub.address], as: keys)
         async let end: Void = link.run()
         #expect(try await events.wait { if case .heard = $0 { true } else { false } })
         #expect(reports.all.contains(.unreachable(down.endpoint)))
         link.close()
         try await end
+    }
+
+    /// A moment's absence is put up with: the broker has our jobs. A longer one is not.
+    @Test func aBrokerThatIsGoneIsLeftForTheNext() async throws {
+        let keys = try directory.addClient()
+        let hubs = try (0..<2).map { _ in try TestHub(directory, keys: Keys(), answer: Self.echo) }
+        let order = BrokerAddress.order(hubs.map(\.address), for: keys.key)
+        let first = try #require(hubs.first { $0.address == order[0] })
+        let second = try #require(hubs.first { $0.address == order[1] })
+        defer { second.stop() }
+        let link = try link(to: hubs.map(\.address), as: keys) { $0.patience = 300 }
+        async let end: Void = link.run()
+        #expect(try await events.wait { if case .heard = $0 { true } else { false } })
+        let gone = ContinuousClock.now
+        first.stop()
+        #expect(try await events.wait(for: 2) { if case .heard = $0 { true } else { false } })
+        #expect(ContinuousClock.now - gone >= .milliseconds(250))
+        #expect(second.events.withLock { $0.count } == 1)
+        link.close()
+        try await end
+    }
+
+    /// Everybody's order is another, and stays.
+    @Test func brokersAreSpread() throws {
+        let brokers = try (0..<4).map { BrokerAddress(endpoint: "tcp://127.0.0.1:\($0 + 1)", key: try Keys().key) }
+        var firsts: [BrokerAddress: Int] = [:]
+        for _ in 0..<400 {
+            let key = try Keys().key
+            let order = BrokerAddress.order(brokers, for: key)
+            #expect(Set(order) == Set(brokers) && order == BrokerAddress.order(brokers.reversed(), for: key))
+            firsts[order[0], default: 0] += 1
+        }
+        // 100 each, with a standard deviation of 9.
+        #expect(firsts.count == 4 && firsts.values.allSatisfy { (50...150).contains($0) })
     }
 
     @Test func aKeyThatIsAddedToTheRosterIsLetInWithoutARestart() async throws {

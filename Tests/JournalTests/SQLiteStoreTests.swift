@@ -14,11 +14,12 @@ import Wire
             #expect(try store.recover().entries.isEmpty)
             // Job by job over several commits, so that rows are changed as well as written.
             try store.commit((1...7).map { Scene.accepted($0) })
-            try store.commit((2...7).map { .attempted(Scene.key($0), attempt: 1) })
+            try store.commit((2...7).map { .attempted(Scene.key($0), attempt: 1, epoch: 1) })
+            try store.commit([.suspected(Scene.key(2), crashes: 0), .suspected(Scene.key(6), crashes: 3)])
             try store.commit((3...5).map { Scene.finished($0) })
             try store.commit([
                 .acknowledged(Scene.key(4)), .acknowledged(Scene.key(5)), .ended(Scene.key(6), code: .deadLetter),
-                .ended(Scene.key(7), code: .cancelled), .attempted(Scene.key(2), attempt: 2),
+                .ended(Scene.key(7), code: .cancelled), .attempted(Scene.key(2), attempt: 2, epoch: 3),
             ])
             try store.commit([.forgotten(Scene.key(5))])
         }
@@ -26,13 +27,15 @@ import Wire
         func envelope(_ number: Int) -> [UInt8] { [1, UInt8(number)] }
         let expected: [JournalEntry] = [
             Scene.accepted(1),
-            Scene.accepted(2), .attempted(Scene.key(2), attempt: 2),
-            .accepted(Scene.key(3), envelope: envelope(3), sealed: []), .attempted(Scene.key(3), attempt: 1),
+            Scene.accepted(2), .attempted(Scene.key(2), attempt: 2, epoch: 3),
+            .suspected(Scene.key(2), crashes: 0),
+            .accepted(Scene.key(3), envelope: envelope(3), sealed: []), .attempted(Scene.key(3), attempt: 1, epoch: 1),
             Scene.finished(3),
-            .accepted(Scene.key(4), envelope: envelope(4), sealed: []), .attempted(Scene.key(4), attempt: 1),
+            .accepted(Scene.key(4), envelope: envelope(4), sealed: []), .attempted(Scene.key(4), attempt: 1, epoch: 1),
             .acknowledged(Scene.key(4)),
-            Scene.accepted(6), .attempted(Scene.key(6), attempt: 1), .ended(Scene.key(6), code: .deadLetter),
-            .accepted(Scene.key(7), envelope: envelope(7), sealed: []), .attempted(Scene.key(7), attempt: 1),
+            Scene.accepted(6), .attempted(Scene.key(6), attempt: 1, epoch: 1),
+            .suspected(Scene.key(6), crashes: 3), .ended(Scene.key(6), code: .deadLetter),
+            .accepted(Scene.key(7), envelope: envelope(7), sealed: []), .attempted(Scene.key(7), attempt: 1, epoch: 1),
             .ended(Scene.key(7), code: .cancelled),
         ]
         #expect(found == expected.map { "\($0)" })
@@ -44,11 +47,15 @@ import Wire
         var entries: [JournalEntry] = []
         for number in 1...40 {
             entries.append(Scene.accepted(number))
-            if number % 2 == 0 { entries.append(.attempted(Scene.key(number), attempt: 1)) }
+            if number % 2 == 0 { entries.append(.attempted(Scene.key(number), attempt: 1, epoch: 1)) }
             switch number % 8 {
             case 2: entries.append(Scene.finished(number))
             case 4: entries += [Scene.finished(number), .acknowledged(Scene.key(number))]
-            case 6: entries += [.ended(Scene.key(number), code: .deadLetter), Scene.accepted(number)]
+            case 6:
+                entries += [
+                    .suspected(Scene.key(number), crashes: 3), .ended(Scene.key(number), code: .deadLetter),
+                    Scene.accepted(number),
+                ]
             case 0:
                 entries += [
                     Scene.finished(number), .ended(Scene.key(number), code: .expired), Scene.accepted(number + 256),
@@ -74,7 +81,7 @@ import Wire
             outcomes.insert(try scene.recover().text)
         }
         #expect(outcomes.count == 1)
-        #expect(outcomes.first?.contains("\(JournalEntry.attempted(Scene.key(8), attempt: 2))") == true)
+        #expect(outcomes.first?.contains("\(JournalEntry.attempted(Scene.key(8), attempt: 2, epoch: 0))") == true)
     }
 
     @Test func theBrokerStaysTheSameAndItsStartsAreCounted() throws {
@@ -133,6 +140,22 @@ import Wire
         #expect(error?.code == .inUse)
         #expect(error?.message.contains("in use by process \(getpid())") == true)
         withExtendedLifetime(first) {}
+    }
+
+    /// What was leased under the first schema has no epoch: its workers' results are stale, and it is done anew.
+    @Test func aJournalOfTheFirstSchemaIsBroughtUpToDate() throws {
+        let scene = try Scene()
+        do {
+            let store = try SQLiteStore(scene.file)
+            _ = try store.recover()
+            try store.commit([Scene.accepted(1), .attempted(Scene.key(1), attempt: 3, epoch: 1)])
+            try store.database.write { db in
+                try db.execute(sql: "ALTER TABLE jobs DROP COLUMN epoch; ALTER TABLE jobs DROP COLUMN suspicion")
+                try db.execute(sql: "DELETE FROM grdb_migrations WHERE identifier = '2'")
+            }
+        }
+        let expected: [JournalEntry] = [Scene.accepted(1), .attempted(Scene.key(1), attempt: 3, epoch: 0)]
+        #expect(try scene.recover().text == expected.map { "\($0)" })
     }
 
     @Test func aNewerJournalIsRefused() throws {

@@ -63,6 +63,21 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
             ])
     }
 
+    @Test func severalBrokersAreNamedToEverybody() throws {
+        let topology = try Topology(yaml: "brokers: [{name: hub-1}, {name: hub-2}]\n" + yaml, file: "t.yaml")
+        let plan = LaunchPlan(
+            topology, topologyFolder: URL(filePath: "/t/"), folder: RunFolder(planning: URL(filePath: "/out")),
+            deployment: URL(filePath: "/out/keys/public"), kit: { URL(filePath: "/kits/\($0)") }, binaries: binaries)
+        let lines = plan.text.split(separator: "\n").map(String.init)
+        for name in ["hub-1", "hub-2"] {
+            let own = try #require(lines.first { $0.hasPrefix("\(name):") })
+            #expect(own.contains("sqlite:/out/\(name)/journal.sqlite --announce /out/endpoints-\(name).json"))
+        }
+        let side = { (side: String) in "--broker hub-1@<hub-1: \(side)> --broker hub-2@<hub-2: \(side)>" }
+        #expect(lines.count { $0.contains(side("workers")) } == 2 && lines.count { $0.contains(side("clients")) } == 5)
+        #expect(plan.nodes[2].stages[0].needs.contains(.ready("hub-2")))
+    }
+
     private func lines(_ overrides: String...) throws -> [String] {
         let topology = try Topology(yaml: yaml, file: "t.yaml", overrides: overrides)
         let plan = LaunchPlan(

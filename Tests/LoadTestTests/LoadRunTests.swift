@@ -93,6 +93,36 @@ import Workbench
         #expect(report.counts.timeouts == 5 && report.counts.lost == 5)
     }
 
+    /// A generator that ended in the middle, and another with its file of jobs: each job has its result, once.
+    @Test func whatIsKeptIsGoneOnWith() async throws {
+        let scene = try await LoadScene(clients: 4, workers: 1) { identity in
+            StubEngine(desk: identity.desk, run: identity.run, service: 400_000_000, slots: 4)
+        }
+        let log = scene.folder.appending(path: "jobs.log")
+        func plan(_ rate: Double) -> LoadPlan {
+            LoadPlan(
+                arrivals: .constant, stages: [.init(duration: .seconds(1), from: rate, to: rate)],
+                tenants: [.init(name: "a", clients: 4, publish: 0.5)])
+        }
+        func words() throws -> [[Substring]] {
+            try String(contentsOf: log, encoding: .utf8).split(separator: "\n").map { $0.split(separator: " ") }
+        }
+        let first = Task { try await scene.load(plan(20), log: log) }
+        while (try? words())?.count(where: { $0[0] == "surfaced" }) ?? 0 < 3 {
+            try await Task.sleep(for: .milliseconds(20))
+        }
+        first.cancel()
+        _ = await first.result
+        let sent = Set(try words().filter { $0[0] == "job" }.map { $0[1] })
+        let before = try words().count { $0[0] == "surfaced" }
+        #expect(sent.count > before)
+        let report = try await scene.load(plan(0), log: log)
+        #expect(report.counts.done == sent.count - before && report.tally.duplicates == 0, "\(report.text)")
+        let surfaced = try words().filter { $0[0] == "surfaced" }
+        #expect(surfaced.count == sent.count && Set(surfaced.map { $0[1] }) == sent)
+        #expect(surfaced.allSatisfy { $0[2] == "right" })
+    }
+
     @Test func badPlansAndKeysAreRefusedInWords() async throws {
         let scene = try await LoadScene(clients: 2, workers: 1)
         let stage = LoadPlan.Stage(duration: .seconds(1), from: 1, to: 1)

@@ -14,43 +14,57 @@ import Wire
 import Workbench
 
 /// Keys, a broker and stub workers in this process, over real sockets.
-final class LoadScene {
+final class LoadScene: Sendable {
     let folder: URL
     let keys: LoadKeys
-    let broker: String
-    private let tasks: [Task<Void, any Error>]
+    /// Endpoints, as `--broker` names them.
+    let brokers: [String]
+    /// The brokers' own, and how each is told to drain.
+    let services: [(end: Task<Void, any Error>, drain: AsyncStream<Void>.Continuation)]
+    private let workers: [Task<Void, any Error>]
 
     static var now: UnixTime { Moment.now().wall }
     private static let quiet = Logger(label: "load") { _ in SwiftLogNoOpLogHandler() }
 
     /// - Parameter engine: of each worker; a stub of two milliseconds where it is not said.
     init(
-        clients: Int, workers: Int = 2, core: BrokerConfiguration = BrokerConfiguration(),
+        clients: Int, workers: Int = 2, brokers: Int = 1, core: BrokerConfiguration = BrokerConfiguration(),
         engine: (WorkerIdentity) -> any Engine = LoadScene.stub
     ) async throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "collafuse-load-\(UUID())")
         try LoadKeys.make(
-            .init(clients: clients, workers: workers, image: .init(channels: 1, height: 4, width: 4)), in: folder,
-            now: Self.now)
+            .init(
+                clients: clients, workers: workers, brokers: brokers, image: .init(channels: 1, height: 4, width: 4)),
+            in: folder, now: Self.now)
         keys = try LoadKeys(opening: folder, now: Self.now)
         var settings = BrokerSettings(
             clients: "tcp://127.0.0.1:*", workers: "tcp://127.0.0.1:*", deployment: folder.appending(path: "public"))
         settings.core = core
-        let (ports, said) = AsyncStream.makeStream(of: [Side: String].self)
-        let service = BrokerService(
-            settings: settings, kit: try NodeKit(opening: folder.appending(path: "nodes/broker")), logger: Self.quiet
-        ) { said.yield($0) }
-        var tasks = [Task { try await service.run() }]
-        let endpoints = try #require(await ports.first { _ in true })
-        broker = try #require(endpoints[.client])
+        var services: [(Task<Void, any Error>, AsyncStream<Void>.Continuation)] = []
+        var endpoints: [(clients: String, workers: String)] = []
+        for name in brokers > 1 ? (1...brokers).map({ "broker-\($0)" }) : ["broker"] {
+            let (ports, said) = AsyncStream.makeStream(of: [Side: String].self)
+            let (drains, drain) = AsyncStream.makeStream(of: Void.self)
+            let service = BrokerService(
+                settings: settings, kit: try NodeKit(opening: folder.appending(path: "nodes/\(name)")), drains: drains,
+                logger: Self.quiet
+            ) { said.yield($0) }
+            services.append((Task { try await service.run() }, drain))
+            let heard = try #require(await ports.first { _ in true })
+            let prefix = brokers > 1 ? "\(name)@" : ""
+            endpoints.append((prefix + (heard[.client] ?? ""), prefix + (heard[.worker] ?? "")))
+        }
+        self.services = services
+        self.brokers = endpoints.map(\.clients)
+        var tasks: [Task<Void, any Error>] = []
         for number in 1...workers {
             let identity = try WorkerIdentity(
                 kit: folder.appending(path: "nodes/worker-\(number)"), deployment: folder.appending(path: "public"),
-                brokers: [try #require(endpoints[.worker])], now: Self.now)
+                brokers: endpoints.map(\.workers), now: Self.now)
             let worker = EngineService(identity, engine: engine(identity), slots: 16, logger: Self.quiet)
             tasks.append(Task { try await worker.run() })
         }
-        self.tasks = tasks
+        self.workers = tasks
     }
 
     static func stub(_ identity: WorkerIdentity) -> any Engine {
@@ -58,15 +72,19 @@ final class LoadScene {
     }
 
     deinit {
-        for task in tasks { task.cancel() }
+        for task in workers + services.map(\.end) { task.cancel() }
         try? FileManager.default.removeItem(at: folder)
     }
 
-    func load(_ plan: LoadPlan, threads: Int = 1) async throws -> Report {
+    func load(
+        _ plan: LoadPlan, threads: Int = 1, link: LinkConfiguration = LinkConfiguration(), log: URL? = nil
+    ) async throws -> Report {
         var settings = LoadRun.Settings()
         settings.threads = threads
+        settings.link = link
+        settings.log = log
         return Report(
-            try await LoadRun(plan, keys: keys, brokers: [broker], settings: settings, now: Self.now).run())
+            try await LoadRun(plan, keys: keys, brokers: brokers, settings: settings, now: Self.now).run())
     }
 }
 

@@ -7,9 +7,9 @@ import Wire
 /// The checker objects to each thing that may not happen, and to nothing else.
 @Suite struct HistoryCheckerTests {
     private let key = JobKey(client: identifier(1), job: identifier(2))
-    private let first = Fence(broker: Deployment.broker, bootEpoch: 1, attempt: 1)
+    private let first = Fence(broker: Deployment.broker(0), bootEpoch: 1, attempt: 1)
 
-    private func checker() -> HistoryChecker { HistoryChecker(broker: Deployment.broker, crashesAllowed: 3) }
+    private func checker() -> HistoryChecker { HistoryChecker(crashesAllowed: 3) }
 
     private var accepted: JournalEntry {
         let envelope = Envelope(
@@ -31,21 +31,26 @@ import Wire
     private func violations(_ entries: [JournalEntry], wall: Int64 = 0, surfaced: Bool = false) -> [String] {
         var checker = checker()
         if surfaced { checker.surfaced(key) }
-        for entry in entries { checker.stored(entry, epoch: 1, wall: wall) }
+        for entry in entries { checker.stored(entry, at: Deployment.broker(0), epoch: 1, wall: wall) }
+        checker.batchIsStored()
         return checker.violations
     }
 
     @Test func aSoundLifeHolds() {
-        let life = [accepted, .attempted(key, attempt: 1), finished(first), .acknowledged(key), .forgotten(key)]
+        let life = [
+            accepted, .attempted(key, attempt: 1, epoch: 1), finished(first), .acknowledged(key), .forgotten(key),
+        ]
         #expect(violations(life, surfaced: true).isEmpty)
         #expect(violations([accepted, .ended(key, code: .expired)], wall: 1_000).isEmpty)
     }
 
     @Test func whatIsWrongIsNamed() {
-        let second = Fence(broker: Deployment.broker, bootEpoch: 1, attempt: 2)
-        let leased: [JournalEntry] = [accepted, .attempted(key, attempt: 1), .attempted(key, attempt: 2)]
+        let second = Fence(broker: Deployment.broker(0), bootEpoch: 1, attempt: 2)
+        let leased: [JournalEntry] = [
+            accepted, .attempted(key, attempt: 1, epoch: 1), .attempted(key, attempt: 2, epoch: 1),
+        ]
         #expect(violations([accepted, accepted]).count == 1)
-        #expect(violations([.attempted(key, attempt: 1)]).count == 1)
+        #expect(violations([.attempted(key, attempt: 1, epoch: 1)]).count == 1)
         #expect(violations(leased + [finished(first)]).count == 1)
         #expect(violations(leased + [finished(second, by: first)]).count == 1)
         #expect(violations(leased + [finished(second), finished(second)]).count == 1)
@@ -56,9 +61,20 @@ import Wire
         #expect(violations([accepted, .forgotten(key)]).count == 1)
     }
 
+    /// Of a job that two brokers have, one copy ends unfinished when the other's result was surfaced; of one alone, never.
+    @Test func aCopyEndsUnfinished() {
+        for copies in [[0], [0, 1]] {
+            var checker = checker()
+            for place in copies { checker.stored(accepted, at: Deployment.broker(place), epoch: 1, wall: 0) }
+            checker.surfaced(key)
+            checker.stored(.acknowledged(key), at: Deployment.broker(0), epoch: 1, wall: 0)
+            #expect(checker.violations.count == 2 - copies.count)
+        }
+    }
+
     @Test func onceIsOnce() {
         var checker = checker()
-        checker.promised(key)
+        checker.promised(key, by: Deployment.broker(0))
         #expect(checker.violations.count == 1)
         checker.surfaced(key)
         checker.surfaced(key)
@@ -73,10 +89,10 @@ import Wire
 
     @Test func anAcceptedJobIsSomewhere() {
         var checker = checker()
-        checker.stored(accepted, epoch: 1, wall: 0)
-        checker.audit([]) { _ in nil }
+        checker.stored(accepted, at: Deployment.broker(0), epoch: 1, wall: 0)
+        checker.audit([], at: Deployment.broker(0)) { _ in nil }
         #expect(checker.violations.count == 1)
-        checker.settled()
+        checker.settled { _ in false }
         #expect(checker.violations.count == 2)
     }
 }

@@ -16,13 +16,28 @@ import Testing
         var settings = SimulationSettings(seed: 100)
         settings.hours = 0.05
         settings.faults = [fault]
+        if fault == .brokerLoss || fault == .drain { settings.brokers = 2 }
         let report = Simulation(settings).run()
         #expect(report.violations.isEmpty, "\(report.failure)")
     }
 
-    /// Seeds that found something: two first attempts of one job after a crash, and a lease that ran out while its JOB waited for a
+    /// Clients and workers that know several brokers, one of which is gone for good in some histories.
+    @Test(arguments: [(UInt64(1), 2), (2, 2), (3, 3), (4, 2), (5, 3)]) func holdsWithSeveralBrokers(
+        seed: UInt64, brokers: Int
+    ) {
+        var settings = SimulationSettings(seed: seed)
+        settings.hours = 0.12
+        settings.brokers = brokers
+        let report = Simulation(settings).run()
+        #expect(report.violations.isEmpty, "\(report.failure)")
+        #expect(report.accepted > 50 && report.surfaced > 30)
+    }
+
+    /// Seeds that found something: two first attempts of one job after a crash, and leases that ran out while their JOBs waited for a
     /// full disk.
-    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1)]) func holdsWhereSomethingWasFound(seed: UInt64, hours: Double) {
+    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1), (41, 0.2)]) func holdsWhereSomethingWasFound(
+        seed: UInt64, hours: Double
+    ) {
         var settings = SimulationSettings(seed: seed)
         settings.hours = hours
         let report = Simulation(settings).run()

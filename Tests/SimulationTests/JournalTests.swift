@@ -13,7 +13,8 @@ import Wire
 
     @Test func entriesReadBack() {
         let entries: [JournalEntry] = [
-            .accepted(Self.key, envelope: [1, 2], sealed: []), .attempted(Self.key, attempt: 7),
+            .accepted(Self.key, envelope: [1, 2], sealed: []), .attempted(Self.key, attempt: 7, epoch: 3),
+            .suspected(Self.key, crashes: 2),
             .finished(Self.key, header: [3], sealed: [4, 5], keptUntil: -9), .acknowledged(Self.key),
             .ended(Self.key, code: .expired), .forgotten(Self.key),
         ]
@@ -21,7 +22,7 @@ import Wire
         var read: [JournalEntry] = []
         while let entry = reader.next() { read.append(entry) }
         #expect(read.map(\.bytes) == entries.map(\.bytes))
-        guard case .finished(_, let header, let sealed, let keptUntil) = read[2] else {
+        guard case .finished(_, let header, let sealed, let keptUntil) = read[3] else {
             Issue.record("not a finished job")
             return
         }

@@ -52,7 +52,7 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         let image = topology.run.image
         #expect(image.channels == 3 && image.height == 32 && image.width == 16)
         #expect(topology.run.backbone.channels == [32, 64] && topology.run.backbone.attention == [false, false])
-        #expect(topology.broker.clients == "tcp://127.0.0.1:*")
+        #expect(topology.brokers[0].clients == "tcp://127.0.0.1:*")
         #expect(topology.workers.map(\.name) == ["trainer", "denoiser"])
         #expect(topology.workers[0].training != nil && topology.workers[1].training == nil)
         #expect(topology.clients[0].labels == [1] && topology.clients[0].cut == 40)
@@ -62,6 +62,17 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         )
         #expect(topology.sample.perLabel == 5 && topology.sample.guidance == 1.5 && topology.sample.steps == 50)
         #expect(topology.out == "out/shapes")
+    }
+
+    @Test func brokersAreOneOrAListOfSeveral() throws {
+        let list = "brokers: [{name: hub-1, journal: memory}, {name: hub-2, clients: 'tcp://*:5610'}]\n"
+        let topology = try read(list + yaml())
+        #expect(topology.brokers.map(\.name) == ["hub-1", "hub-2"] && topology.brokers[0].journal == .memory)
+        #expect(topology.brokers[1].clients == "tcp://*:5610" && topology.brokers[1].journal == .sqlite)
+        #expect(try read(yaml()).brokers.map(\.name) == ["broker"])
+        #expect(failure(list + "broker: {journal: memory}\n" + yaml())?.code == .inconsistent)
+        #expect(failure("brokers: [{name: trainer}]\n" + yaml())?.code == .inconsistent)
+        #expect(failure("brokers: []\n" + yaml())?.code == .outOfRange)
     }
 
     @Test func theQuickstart() throws {
@@ -82,7 +93,7 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
     @Test(arguments: [
         (15, "sample: {per_label: 5, guidence: 1.5}", TopologyError.Code.unknownKey, 15, "did you mean 'guidance'?"),
         (2, "  nmae: shapes", .unknownKey, 2, "did you mean 'name'?"),
-        (8, "wrokers:", .unknownKey, 8, "did you mean 'workers'?"),
+        (8, "wokers:", .unknownKey, 8, "did you mean 'workers'?"),
         (10, "  - name: denoiser\n    thread: 2", .unknownKey, 11, "'workers[1]': did you mean 'threads'?"),
         (4, "", .missingKey, 2, "'run' needs 'cut'"),
         (3, "  timesteps: many", .wrongType, 3, "whole number"),
