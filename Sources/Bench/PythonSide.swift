@@ -25,6 +25,8 @@ final class PythonSide {
             throw BenchError(
                 "\(script.path) is missing: run the bench in the project's folder, or name it with --script")
         }
+        // Where Python has ended, a write is to fail, and not to end this process.
+        signal(SIGPIPE, SIG_IGN)
         try process.run()
     }
 
@@ -41,15 +43,14 @@ final class PythonSide {
     }
 
     private func ask(_ order: [String: Any]) throws -> Answer {
-        // SIGPIPE would end this process where Python has ended.
-        guard process.isRunning else { throw gone }
-        try orders.fileHandleForWriting.write(contentsOf: JSONSerialization.data(withJSONObject: order) + [10])
-        let answer = try JSONDecoder().decode(Answer.self, from: line())
+        let line = try JSONSerialization.data(withJSONObject: order) + [10]
+        do { try orders.fileHandleForWriting.write(contentsOf: line) } catch { throw gone }
+        let answer = try JSONDecoder().decode(Answer.self, from: answerLine())
         if let error = answer.error { throw BenchError("Python: \(error)") }
         return answer
     }
 
-    private func line() throws -> Data {
+    private func answerLine() throws -> Data {
         while true {
             if let end = unread.firstIndex(of: 10) {
                 let line = unread[..<end]
