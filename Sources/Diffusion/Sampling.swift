@@ -50,6 +50,7 @@ extension Denoiser {
 
     /// z for each row that wants it; rows that draw none get zeros.
     private func drawn(like x: Tensor, _ passes: [SamplePass], _ moves: [PassCoefficients]) -> Tensor {
+        guard x.isDefined else { return x }
         let shape = x.shape, count = shape.dropFirst().reduce(1, *)
         let values = zip(passes, moves).flatMap { pass, move in
             move.noise == 0

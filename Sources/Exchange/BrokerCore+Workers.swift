@@ -141,7 +141,15 @@ extension BrokerCore {
             timers.add(.paused(worker: worker), due: workers[worker].pausedUntil)
         default: break
         }
-        if nack.code == .outOfMemory, !lease.alone { _ = jobs.update(handle) { $0.suspect = true } }
+        if nack.code == .outOfMemory {
+            _ = jobs.update(handle) { job in
+                // Beside others it says little: the next attempt is alone.
+                job.suspect = true
+                guard lease.alone else { return }
+                job.memoryFailures += 1
+                job.workersWithoutMemory.insert(worker)
+            }
+        }
         switch nack.code {
         case .draining: lose(handle, .drained, words: words)
         case .internal: lose(handle, .failed, words: words)

@@ -53,6 +53,9 @@ struct Job: Sendable {
     var suspect = false
     /// Crashes while it ran alone.
     var crashes = 0
+    /// Attempts alone that found no memory, and the places of the workers that had none.
+    var memoryFailures: UInt32 = 0
+    var workersWithoutMemory: Set<Int> = []
     var lastLoss: JobLoss?
     var stepsDone: UInt64 = 0
     var stepsTotal: UInt64 = 0

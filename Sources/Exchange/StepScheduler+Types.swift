@@ -64,6 +64,9 @@ extension StepScheduler {
     package struct Iteration: Hashable, Sendable {
         package let group: GroupKey
         package let slots: [Slot]
+
+        /// Network inputs of the pass.
+        package var width: Int { slots.reduce(0) { $0 + $1.width } }
     }
 
     package struct Advance: Hashable, Sendable {

@@ -96,20 +96,24 @@ extension DenoiseOrder {
         }
     }
 
-    /// Where the samples begin: at the client's x, or at noise.
+    /// A sample where it begins: at the client's x, or at noise.
     ///
-    /// - Throws: `badRequest`
-    package func chainState(_ run: RunDescriptor) throws(RequestError) -> ChainState {
+    /// - Parameters:
+    ///   - plan: its plan.
+    ///   - place: its place among the order's.
+    /// - Throws: `badImages`, which the order was checked for.
+    package func begin(
+        _ plan: SamplePlan, at place: Int, model: UInt64, _ run: RunDescriptor
+    ) throws(DiffusionError) -> SampleState {
         let shape = [run.image.channels, run.image.height, run.image.width]
-        guard let start else {
-            return ChainState(
-                noiseFor: labels.indices.map { (seed, firstSample + UInt32($0)) }, imageShape: shape, on: run.schedule)
+        let beginning: ChainState
+        if let start {
+            beginning = try ChainState(
+                received: Tensor(start[place], shape: [1] + shape), at: [timesteps.start], imageShape: shape)
+        } else {
+            beginning = ChainState(noiseFor: [(plan.seed, plan.number)], imageShape: shape, on: run.schedule)
         }
-        do {
-            return try ChainState(
-                received: Tensor(start.flatMap { $0 }, shape: [start.count] + shape),
-                at: start.map { _ in timesteps.start }, imageShape: shape)
-        } catch { throw RequestError(.badRequest, error.message) }
+        return SampleState(plan, model: model, from: beginning)
     }
 
     package var isGuided: Bool { guidance != 1 }
