@@ -72,7 +72,8 @@ package struct ModelRegistry: Sendable {
         let image = descriptor.image
         try model.network.configuration.check(channels: image.channels, height: image.height, width: image.width)
         return try Denoiser(
-            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
+            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count,
+            withText: true)
     }
 
     /// Writes the next version and removes those of this run that are too old.

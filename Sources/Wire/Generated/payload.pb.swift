@@ -322,7 +322,8 @@ package nonisolated struct WirePublishReceipt: Sendable {
   package init() {}
 }
 
-/// Tensors: none when it starts from noise; "x" F32 [N, C, H, W] when it starts from masked images.
+/// Tensors: "x" F32 [N, C, H, W] when it starts from masked images, none when it starts from noise. Where the backbone looks at text "text" F32
+/// [N or 1, S, D], what a text encoder made of the prompts, and for guidance "no_text" [1, S, D], what it made of the empty one.
 package nonisolated struct WireDenoiseRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

@@ -31,6 +31,8 @@ package struct BatchProfile {
     private static let widest = 256
     /// Less than the best by this is as good.
     private static let tolerance = 0.05
+    /// Of the texts that a backbone is tried with, where it looks at some: as CLIP writes them.
+    private static let tokens = 77
     static let file = "passes.json"
 
     private let folder: URL
@@ -91,7 +93,7 @@ package struct BatchProfile {
             var source = ParameterSource(seed: 0)
             let network = UNet(configuration, &source)
             network.prepareForInference(dtype: dtype, device: device)
-            return try Denoiser(network, on: run.schedule, labels: run.labels.count)
+            return try Denoiser(network, on: run.schedule, labels: run.labels.count, withText: true)
         }
         var measured: [Measurement] = []
         var width = 1
@@ -122,7 +124,10 @@ package struct BatchProfile {
             var samples = (0..<width).map { _ in SampleState(plan, from: start) }
             let began = ContinuousClock.now
             // Read, so that it is computed on a device that works on its own.
-            _ = withoutGradients { denoiser.advance(&samples).isFinite }
+            let text = denoiser.network.textWidth.map { Tensor.zeros([width, Self.tokens, $0]) }
+            _ = withoutGradients {
+                denoiser.advance(&samples, text: text.map { TextRows(prompts: $0, none: $0) }).isFinite
+            }
             return (ContinuousClock.now - began) / .seconds(1)
         }
     }

@@ -161,6 +161,7 @@ struct RunningBatch {
         } catch {
             throw RequestError(.badRequest, error.message)
         }
+        try order.check(textWidth: denoiser.network.textWidth)
         try enter(opened, assignment, order, [:], version, cost: 0)
     }
 
@@ -176,7 +177,8 @@ struct RunningBatch {
                 plans.enumerated().map {
                     .init(passes: $1.passes, guided: order.isGuided, passesDone: begun[$0]?.passesDone ?? 0)
                 },
-                group: .init(model: version.number, shape: shape), priority: Int32(clamping: opened.client.priority),
+                group: .init(model: version.number, shape: shape, tokens: order.text?.tokens ?? 0),
+                priority: Int32(clamping: opened.client.priority),
                 deadline: order.deadline, alone: assignment.alone)
         } catch {
             throw RequestError(.badRequest, error.message)
@@ -255,7 +257,11 @@ struct RunningBatch {
         let slots = iteration.slots
         let (states, images) = try attempt(.pass(width: iteration.width)) {
             var states = try slots.map { try samples[$0.sample] ?? begin($0.sample) }
-            let images = withoutGradients { denoiser.advance(&states) }
+            let text = DenoiseOrder.text(
+                of: slots.compactMap { slot in
+                    jobs[slot.sample.ticket].map { (order: $0.order, place: slot.sample.index) }
+                })
+            let images = withoutGradients { denoiser.advance(&states, text: text) }
             return (states, images)
         }
         for (slot, state) in zip(slots, states) { samples[slot.sample] = state }

@@ -24,6 +24,8 @@ package struct DenoiseOrder: Sendable {
     package let deadline: Int64?
     /// x at the start for each sample; nil: it starts from noise at T.
     package let start: [[Float]]?
+    /// What samples are to show, in the words of a text encoder; nil: the backbone looks at no text.
+    package let text: PromptText?
 
     /// More samples than any client should ask for in one job; a larger wish is several jobs.
     package static let maximumSamples = 1024
@@ -69,7 +71,9 @@ package struct DenoiseOrder: Sendable {
                 .badRequest,
                 "the timesteps must end at the cut \(cut), where the client takes over, not at \(timesteps.end)")
         }
-        if payload.tensors.isEmpty {
+        text = try PromptText(payload, samples: labels.count)
+        // A blob of other tensors is one that lacks its x.
+        if payload.tensors.isEmpty || (text != nil && !PromptText.isBesideStart(payload)) {
             guard timesteps.start == run.schedule.timesteps else {
                 throw RequestError(
                     .badRequest,
