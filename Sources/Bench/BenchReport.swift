@@ -30,7 +30,7 @@ package struct BenchReport: Sendable, Codable {
             }
             let flags = Set(field("flags").split(separator: " ").map(String.init))
             return Machine(
-                processor: field("model name"), cores: ProcessInfo.processInfo.activeProcessorCount,
+                processor: Device.cpu.name, cores: ProcessInfo.processInfo.activeProcessorCount,
                 instructions: ["avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16"].filter(flags.contains))
         }
     }

@@ -4,6 +4,7 @@
 #include <ATen/autocast_mode.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/GradMode.h>
+#include <dlfcn.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -128,6 +129,21 @@ ct_status ct_mixed_leave(void) {
 }
 
 ct_status ct_cuda_devices(int32_t *out) { CT_RUN(*out = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0) }
+
+// libtorch tells it through CUDA's own headers only, which its wheel lacks. The driver, which it has loaded, tells it to anybody.
+ct_status ct_cuda_device_name(int32_t index, char *out, int64_t capacity) {
+  CT_RUN(
+    auto driver = dlopen("libcuda.so.1", RTLD_LAZY);
+    TORCH_CHECK(driver != nullptr, "there is no CUDA driver");
+    auto start = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+    auto get = reinterpret_cast<int (*)(int *, int)>(dlsym(driver, "cuDeviceGet"));
+    auto name = reinterpret_cast<int (*)(char *, int, int)>(dlsym(driver, "cuDeviceGetName"));
+    int device = 0;
+    bool known = start != nullptr && get != nullptr && name != nullptr && start(0) == 0 && get(&device, index) == 0
+        && name(out, static_cast<int>(capacity), device) == 0;
+    dlclose(driver);
+    TORCH_CHECK(known, "CUDA's driver knows no device ", index))
+}
 
 bool ct_cpu_has_bfloat16(void) {
 #if defined(__x86_64__)

@@ -24,8 +24,9 @@ extension SamplePass {
     package func coefficients(on schedule: Schedule, predicting prediction: Prediction) -> PassCoefficients {
         switch plan.sampler {
         case .ddpm(let variance): ancestral(variance, on: schedule)
-        case .ddim(let eta, let rawNoise, let stride):
-            implicit(eta, rawNoise ? prediction : nil, to: stride.map { max(0, from - $0) } ?? to, on: schedule)
+        case .ddim(let eta, let rawNoise, let stride, let end):
+            implicit(
+                eta, rawNoise ? prediction : nil, to: max(end, stride.map { max(0, from - $0) } ?? to), on: schedule)
         case .dpmSolver: multistep(on: schedule)
         case .euler: implicit(0, nil, to: to, on: schedule)
         case .heun(let fromNoise):
@@ -48,7 +49,8 @@ extension SamplePass {
 
     /// (5.3). √(1 − ᾱ_s − σ²)·ε̂ with σ² = η²·(1 − ᾱ_s)·λ: the root is taken of (1 − ᾱ_s)·(1 − η²·λ), no difference of near equals.
     private func implicit(_ eta: Double, _ raw: Prediction?, to: Int, on schedule: Schedule) -> PassCoefficients {
-        let added = ForwardStep(from: to, to: from, on: schedule).addedShare
+        // A step that ends at 1 may begin there.
+        let added = to < from ? ForwardStep(from: to, to: from, on: schedule).addedShare : 0
         let direction = (schedule.noiseShare(to) * (1 - eta * eta * added)).squareRoot()
         let noise = eta * (schedule.noiseShare(to) * added).squareRoot()
         let signal = schedule.alphaBar(to).squareRoot()

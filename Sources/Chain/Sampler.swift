@@ -16,8 +16,9 @@ package enum Sampler: Hashable, Sendable, Codable {
     ///
     /// ε̂ is what x_t and the thresholded x̂_0 leave of each other (diffusers' `use_clipped_model_output`; measured on the
     /// digits, DDIM without it lost a point of label accuracy), or, with `rawNoise`, what the network said, as in diffusers
-    /// unless told. diffusers also steps down by a fixed `stride` and then takes x to stand at the list's next timestep, whichever that is.
-    case ddim(eta: Double = 0, rawNoise: Bool = false, stride: Int? = nil)
+    /// unless told. diffusers also steps down by a fixed `stride` and then takes x to stand at the list's next timestep, whichever that is,
+    /// and without `set_alpha_to_one` its last step leads to `end` = 1 only, which it takes for the image.
+    case ddim(eta: Double = 0, rawNoise: Bool = false, stride: Int? = nil, end: Int = 0)
     /// DPM-Solver++ 2M (Lu et al. 2022): looks back at the x̂_0 of the step before.
     case dpmSolver
     /// Euler's method along the probability flow (Karras et al. 2022): DDIM with η = 0 and no raw noise.
@@ -60,7 +61,7 @@ package enum Sampler: Hashable, Sendable, Codable {
     package var isStochastic: Bool {
         switch self {
         case .ddpm: true
-        case .ddim(let eta, _, _): eta > 0
+        case .ddim(let eta, _, _, _): eta > 0
         case .dpmSolver, .euler, .heun: false
         }
     }
@@ -70,8 +71,13 @@ package enum Sampler: Hashable, Sendable, Codable {
 
     /// - Throws: `badSampler` unless η lies in 0…1, and for Heun's method where x_T holds no signal: its slope has no end there.
     package func check(on schedule: Schedule) throws(ChainError) {
-        if case .ddim(let eta, _, _) = self, !(0...1).contains(eta) {
-            throw ChainError(.badSampler, "DDIM's eta must lie in 0…1, not be \(eta)")
+        if case .ddim(let eta, _, let stride, let end) = self {
+            guard (0...1).contains(eta) else {
+                throw ChainError(.badSampler, "DDIM's eta must lie in 0…1, not be \(eta)")
+            }
+            guard stride ?? 1 >= 1, (0...1).contains(end) else {
+                throw ChainError(.badSampler, "DDIM strides by 1 or more, and ends at 0 or 1")
+            }
         }
         if name == .heun, schedule.hasZeroTerminalSNR {
             throw ChainError(

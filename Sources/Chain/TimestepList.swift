@@ -52,10 +52,17 @@ package struct TimestepList: Hashable, Sendable, Codable {
         from start: Int, to end: Int, steps: Int, spacing: TimestepSpacing = .trailing, offset: Int = 0,
         for sampler: Sampler.Name = .ddim, raised: Bool = true
     ) throws(ChainError) {
-        guard 0 <= end, end < start, (1...(start - end)).contains(steps) else {
+        guard 0 <= end, end < start else {
             throw ChainError(
                 .badTimesteps,
-                "\(steps) steps do not fit between timestep \(start) and \(end): ask for 1 to \(max(1, start - end))")
+                "there are no steps between timestep \(start) and \(end): samples go down to an earlier one, 0 at last")
+        }
+        guard (1...(start - end)).contains(steps) else {
+            let most = start - end
+            throw ChainError(
+                .badTimesteps,
+                "\(steps) steps do not fit between timestep \(start) and \(end): ask for \(most == 1 ? "one" : "1 to \(most)")"
+            )
         }
         let length = start - end
         // With a step for every timestep there is none to leave out.
@@ -63,13 +70,14 @@ package struct TimestepList: Hashable, Sendable, Codable {
         switch spacing {
         case .leading:
             let stride = length / (steps + left)
-            var inner = (left..<steps + left).reversed().map { end + 1 + offset + $0 * stride }
-            guard offset >= 0, inner[0] <= start else {
+            let highest = start - (end + 1 + (steps + left - 1) * stride)
+            guard (0...max(0, highest)).contains(offset) else {
                 throw ChainError(
                     .badTimesteps,
-                    "steps_offset lies in 0…\(offset + start - inner[0]) with \(steps) steps from \(start) to \(end), not at \(offset)"
+                    "steps_offset is \(highest > 0 ? "one of 0…\(highest)" : "0") with \(steps) steps from \(start) to \(end), not \(offset)"
                 )
             }
+            var inner = (left..<steps + left).reversed().map { end + 1 + offset + $0 * stride }
             if raised { inner[0] = start }
             timesteps = inner + [end]
         case .linspace:

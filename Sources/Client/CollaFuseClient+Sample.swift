@@ -74,7 +74,9 @@ extension CollaFuseClient {
     ) async throws -> (seed: UInt64, jobs: [DenoiseJob]) {
         let wanted = try await ComputeThread.run(threads: request.threads) { [descriptor, heads] in
             let sampler = try HeadSampler(request, run: descriptor, cut: cut, home: heads)
-            return try sampler.chunks.map { (chunk: $0, message: try sampler.message($0)) }
+            return try sampler.chunks.map {
+                (chunk: $0, message: try sampler.message($0), tensors: try sampler.tensors($0))
+            }
         }
         for job in try await release.dropOverdue(now: .now) {
             logger.notice("a request that was not done in time is dropped", metadata: ["job": "\(job.short)"])
@@ -82,18 +84,23 @@ extension CollaFuseClient {
         // The same request that an earlier call spooled is the same job: it goes on. Of a call that is under way it is not.
         let waiting = try await release.denoiseJobs().filter { !claims.has($0.job) }
         let interrupted = waiting.first { waiting in
-            wanted.contains { waiting.request.isSame(as: $0.message, seed: waiting.request.seed) }
+            wanted.contains {
+                waiting.request.isSame(as: $0.message, seed: waiting.request.seed) && waiting.tensors == $0.tensors
+            }
         }
         let seed = request.seed ?? interrupted?.request.seed ?? .random(in: .min ... .max)
         var jobs: [DenoiseJob] = []
-        for (chunk, message) in wanted {
+        for (chunk, message, tensors) in wanted {
             let id: JobID
-            if let known = waiting.first(where: { $0.request.isSame(as: message, seed: seed) && claims.take($0.job) }) {
+            if let known = waiting.first(where: {
+                $0.request.isSame(as: message, seed: seed) && $0.tensors == tensors && claims.take($0.job)
+            }) {
                 id = known.job
             } else {
                 var message = message
                 message.seed = seed
-                id = try await release.denoise(message, to: credentials.poolKey(for: .denoise), now: .now)
+                id = try await release.denoise(
+                    message, text: tensors, to: credentials.poolKey(for: .denoise), now: .now)
                 _ = claims.take(id)
             }
             claimed.append(id)

@@ -12,11 +12,19 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// C: labels are 0 ..< C, and C stands for "none".
     package let labels: Int
 
+    /// - Parameter withText: whether every sample comes with a text, so that the network may be one that looks at some.
     /// - Throws: `zeroTerminalSNR` of `ChainError`; `badLabels` of `DiffusionError` when the network's rows are not C or C + 1.
-    package init(_ network: Network, on schedule: Schedule, predicting prediction: Prediction = .epsilon, labels: Int)
-        throws
-    {
+    package init(
+        _ network: Network, on schedule: Schedule, predicting prediction: Prediction = .epsilon, labels: Int,
+        withText: Bool = false
+    ) throws {
         try network.checkChain()
+        guard withText || network.textWidth == nil else {
+            throw DiffusionError(
+                .badConfig,
+                "\(ModelDirectory.configFile): key '_class_name': a UNet2DConditionModel looks at text: give it embeddings of the prompts"
+            )
+        }
         try prediction.check(on: schedule)
         let rows = network.classEmbeddings ?? 0
         guard rows == labels || rows == labels + 1 else {
@@ -56,7 +64,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
 
     /// - Throws: `noNullLabel` for guidance of a model that cannot be asked without a label.
     package func check(guidance: Double) throws(DiffusionError) {
-        guard !isGuided(guidance) || (labels > 0 && knowsNone) else {
+        guard !isGuided(guidance) || (labels > 0 && knowsNone) || network.textWidth != nil else {
             throw DiffusionError(
                 .noNullLabel, "guidance needs a model that was trained with a label for none: set guidance to 1")
         }
@@ -70,11 +78,15 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// - Parameters:
     ///   - x: [N, C, H, W]
     ///   - labels: N of 0…C; all 0 where the run has none.
+    ///   - text: [N, S, D], for a network that looks at some.
     ///   - estimate: x̃_0, the x̂_0 of the row's step before, for a self-conditioned network; nil: there is none yet.
-    func output(_ x: Tensor, at timesteps: [Int], labels: [Int], estimate: Tensor? = nil) -> Tensor {
+    func output(
+        _ x: Tensor, at timesteps: [Int], labels: [Int], text: Tensor? = nil, estimate: Tensor? = nil
+    ) -> Tensor {
         let times = Tensor(timesteps.map { $0 - 1 }).to(x.device)
         let seen = network.isSelfConditioned ? x.beside(estimate) : x
-        return network(seen, times, network.classEmbeddings == nil ? nil : Tensor(labels).to(x.device))
+        return network(
+            seen, times, network.classEmbeddings == nil ? nil : Tensor(labels).to(x.device), text: text)
     }
 
     /// ε̂, differentiable: what both losses compare.
@@ -92,28 +104,32 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// - Parameters:
     ///   - guidance: w for each row; 0 and 1 mean none and cost nothing. Others cost a second evaluation of that row.
     ///   - thresholds: for each row; nil: none.
-    ///   - estimate: as for ``output(_:at:labels:estimate:)``; zeros for rows that have none.
+    ///   - text: for a network that looks at some.
+    ///   - estimate: as for ``output(_:at:labels:text:estimate:)``; zeros for rows that have none.
     /// - Returns: both [N, C, H, W].
     package func opinion(
         _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double]? = nil, thresholds: [Threshold]? = nil,
-        estimate: Tensor? = nil
+        text: TextRows? = nil, estimate: Tensor? = nil
     ) -> (output: Tensor, image: Tensor) {
-        let output = guided(x, at: timesteps, labels: labels, guidance: guidance ?? [], estimate)
+        let output = guided(x, at: timesteps, labels: labels, guidance: guidance ?? [], text, estimate)
         let said = timesteps.map { prediction.coefficients(at: $0, on: schedule) }
         let image = x * x.perRow(said.map(\.imageFromX)) + output * x.perRow(said.map(\.imageFromOutput))
         return (output, image.thresholded(thresholds ?? []))
     }
 
     private func guided(
-        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double], _ estimate: Tensor?
+        _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double], _ text: TextRows?, _ estimate: Tensor?
     ) -> Tensor {
         let rows = guidance.indices.filter { isGuided(guidance[$0]) }
-        guard !rows.isEmpty else { return output(x, at: timesteps, labels: labels, estimate: estimate) }
+        guard !rows.isEmpty else {
+            return output(x, at: timesteps, labels: labels, text: text?.prompts, estimate: estimate)
+        }
         // One batch: every row with its label, then the guided ones once more without.
         let index = Tensor(rows).to(x.device)
         func twice(_ x: Tensor) -> Tensor { Tensor.concatenated([x, x.gathered(0, rows: index)], 0) }
         let both = output(
             twice(x), at: timesteps + rows.map { timesteps[$0] }, labels: labels + rows.map { _ in self.labels },
+            text: text.map { .concatenated([$0.prompts, $0.none.gathered(0, rows: index.to($0.none.device))], 0) },
             estimate: estimate.map(twice))
         let labelled = both[0..<timesteps.count], none = both[timesteps.count..<timesteps.count + rows.count]
         var spread = (0..<timesteps.count).map { _ in rows.count }  // which row of `none`, if any
@@ -122,6 +138,19 @@ package struct Denoiser<Network: DenoisingNetwork> {
         let away = padded.gathered(0, rows: Tensor(spread).to(x.device))
         let weight = guidance.map { isGuided($0) ? $0 : 1 }
         return labelled * x.perRow(weight) + away * x.perRow(weight.map { 1 - $0 })
+    }
+}
+
+/// What a text encoder made of prompts, for the rows of a batch.
+package struct TextRows {
+    /// [N, S, D]
+    package let prompts: Tensor
+    /// Of the empty prompt, from which guidance leads away [N, S, D]; of no matter for rows that are not guided.
+    package let none: Tensor
+
+    package init(prompts: Tensor, none: Tensor) {
+        self.prompts = prompts
+        self.none = none
     }
 }
 

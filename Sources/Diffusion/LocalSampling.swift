@@ -45,28 +45,32 @@ package struct LocalSampling {
         try denoiser.check(guidance: settings.guidance)
         self.settings = settings
         let told = model.scheduler.sampling
+        try told.check(for: settings.sampler)
         switch settings.sampler {
         case .ddpm: sampler = .ddpm(variance: try Self.variance(told.variance))
         case .ddim:
             let isWhole = settings.from == nil && settings.to == 0 && settings.steps > 0
             sampler = .ddim(
                 eta: settings.eta, rawNoise: !settings.usesClippedOutput,
-                stride: isWhole ? model.schedule.timesteps / settings.steps : nil)
+                stride: isWhole && settings.steps <= model.schedule.timesteps
+                    ? model.schedule.timesteps / settings.steps : nil, end: told.end)
         case .dpmSolver: sampler = .dpmSolver
         case .euler: sampler = .euler
         case .heun: sampler = .heun(fromNoise: true)
         }
         try sampler.check(on: model.schedule)
-        threshold = settings.threshold ?? Self.threshold(told, settings.sampler)
+        threshold = settings.threshold ?? told.threshold(for: settings.sampler)
         try threshold.check()
         let top = model.schedule.timesteps
-        guard settings.from ?? top <= top else {
+        guard (1...top).contains(settings.from ?? top) else {
             throw ChainError(
-                .badTimesteps, "the chain ends at T = \(top): samples cannot begin at \(settings.from ?? top)")
+                .badTimesteps,
+                "the chain ends at T = \(top): samples begin at one of 1…\(top), not at \(settings.from ?? top)")
         }
         timesteps = try TimestepList(
             from: settings.from ?? top, to: settings.to, steps: settings.steps,
-            spacing: settings.spacing ?? told.spacing, offset: settings.stepsOffset ?? told.stepsOffset,
+            spacing: settings.spacing ?? told.spacing(for: settings.sampler),
+            offset: settings.stepsOffset ?? told.stepsOffset,
             for: settings.sampler, raised: settings.from != nil)
     }
 
@@ -84,9 +88,9 @@ package struct LocalSampling {
                 "\(settings.sampler.rawValue) over \(timesteps.steps) steps adds noise in \(wanted) of them, and the file holds that of \(noise.steps.count): add noise [\(wanted), N, C, H, W], or leave --noise out and let --seed draw it"
             )
         }
-        let start = ChainState(
-            x: noise.start.to(network.device), timesteps: plans.map { _ in timesteps.start })
-        return try run(start, plans, wanted == 0 ? nil : noise.steps.map { $0.to(start.x.device) }, progress)
+        return try run(plans, progress) {
+            (noise.start.to(network.device), wanted == 0 ? nil : noise.steps.map { $0.to(network.device) })
+        }
     }
 
     /// From noise drawn here.
@@ -98,21 +102,37 @@ package struct LocalSampling {
             throw DiffusionError(.badNoise, "the model's config.json names no sample_size: give the start with --noise")
         }
         let shape = [configuration.outChannels] + size
+        // In Double: a foreign file may name any size.
+        guard shape.reduce(Double(count), { $0 * Double($1) }) <= Double(Self.mostValues) else {
+            throw DiffusionError(
+                .badNoise,
+                "\(count) samples of \(shape.map(String.init).joined(separator: "×")) have more than the \(Self.mostValues) values "
+                    + "that are drawn at once: ask for fewer, or look at sample_size in the model's \(ModelDirectory.configFile)"
+            )
+        }
         let plans = try plans(count, seed: seed)
-        let noise = ChainState(noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: shape, on: denoiser.schedule)
-        return try run(
-            ChainState(x: noise.x.to(network.device), timesteps: plans.map { _ in timesteps.start }), plans,
-            nil,
-            progress)
+        return try run(plans, progress) {
+            let noise = ChainState(
+                noiseFor: plans.map { ($0.seed, $0.number) }, imageShape: shape, on: denoiser.schedule)
+            return (noise.x.to(network.device), nil)
+        }
     }
 
+    /// 4 GiB of float32.
+    private static let mostValues = 1 << 30
+
+    /// - Parameter start: makes x where the samples begin, and the noise of the steps if it is not to be drawn.
     private func run(
-        _ start: ChainState, _ plans: [SamplePlan], _ noise: [Tensor]?, _ progress: (Double) -> Void
+        _ plans: [SamplePlan], _ progress: (Double) -> Void, from start: () -> (x: Tensor, noise: [Tensor]?)
     ) throws -> Tensor {
-        // Any tensor serves for a step that draws none.
-        let padded = noise.map { given in (0..<timesteps.steps).map { given[min($0, given.count - 1)] } }
         let x = try TorchError.catching {
-            denoiser.sample(from: start, plans, noise: padded, progress: progress).state.x.to(Device.cpu)
+            let (x, noise) = start()
+            // Any tensor serves for a step that draws none.
+            let padded = noise.map { given in (0..<timesteps.steps).map { given[min($0, given.count - 1)] } }
+            return denoiser.sample(
+                from: ChainState(x: x, timesteps: plans.map { _ in timesteps.start }), plans, noise: padded,
+                progress: progress
+            ).state.x.to(Device.cpu)
         }
         guard x.isFinite else {
             throw DiffusionError(
@@ -172,14 +192,5 @@ package struct LocalSampling {
                 "\(ModelDirectory.schedulerFile): key 'variance_type': DDPM takes fixed_small or fixed_large here, not \(name)"
             )
         }
-    }
-
-    /// What diffusers' scheduler of this name makes of the file: not each knows every key.
-    private static func threshold(_ told: SchedulerConfiguration.Sampling, _ name: Sampler.Name) -> Threshold {
-        if let dynamic = told.thresholding, [.ddpm, .ddim, .dpmSolver].contains(name) {
-            return .dynamic(quantile: dynamic.quantile, maximum: dynamic.maximum)
-        }
-        guard let bound = told.clip, [.ddpm, .ddim, .heun].contains(name) else { return .none }
-        return .clip(bound)
     }
 }

@@ -45,7 +45,7 @@ package struct SampleState {
     /// x as what may leave for the other half of the chain.
     package var chainState: ChainState { ChainState(x: x, timesteps: [timestep]) }
 
-    /// What a pass made of it: of a batch that was run as tensors, by ``Denoiser/step(_:memory:estimate:_:noise:)``.
+    /// What a pass made of it: of a batch that was run as tensors, by ``Denoiser/step(_:memory:estimate:_:text:noise:)``.
     package mutating func advance(to x: Tensor, memory: Tensor?, estimate: Tensor? = nil) {
         passesDone += 1
         self.x = x

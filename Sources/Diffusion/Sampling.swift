@@ -24,14 +24,16 @@ extension Denoiser {
     ///   - x: [N, C, H, W], row i at `passes[i].asked`.
     ///   - memory: what the pass before left [N, C, H, W]; nil where no row remembers anything.
     ///   - estimate: x̂_0 of the pass before [N, C, H, W], for a self-conditioned network; zeros for rows that have none.
+    ///   - text: for a network that looks at some.
     ///   - noise: z [N, C, H, W]; nil: drawn for each row from its plan's seed.
     /// - Precondition: call it inside `withoutGradients`.
     package func step(
-        _ x: Tensor, memory: Tensor? = nil, estimate: Tensor? = nil, _ passes: [SamplePass], noise: Tensor? = nil
+        _ x: Tensor, memory: Tensor? = nil, estimate: Tensor? = nil, _ passes: [SamplePass], text: TextRows? = nil,
+        noise: Tensor? = nil
     ) -> PassResult {
         let (output, image) = opinion(
             x, at: passes.map(\.asked), labels: passes.map(\.plan.label), guidance: passes.map(\.plan.guidance),
-            thresholds: passes.map(\.plan.threshold), estimate: estimate)
+            thresholds: passes.map(\.plan.threshold), text: text, estimate: estimate)
         let moves = passes.map { $0.coefficients(on: schedule, predicting: prediction) }
         var next = x * x.perRow(moves.map(\.x)) + image * x.perRow(moves.map(\.image))
         func add(_ part: KeyPath<PassCoefficients, Double>, _ value: () -> Tensor) {
@@ -50,6 +52,7 @@ extension Denoiser {
 
     /// z for each row that wants it; rows that draw none get zeros.
     private func drawn(like x: Tensor, _ passes: [SamplePass], _ moves: [PassCoefficients]) -> Tensor {
+        guard x.isDefined else { return x }
         let shape = x.shape, count = shape.dropFirst().reduce(1, *)
         let values = zip(passes, moves).flatMap { pass, move in
             move.noise == 0
@@ -63,11 +66,13 @@ extension Denoiser {
 
     /// One pass for each of these samples, in one evaluation of the network.
     ///
-    /// - Parameter noise: z [N, C, H, W]; nil: drawn for each sample from its plan's seed.
+    /// - Parameters:
+    ///   - text: a row for each sample, for a network that looks at some.
+    ///   - noise: z [N, C, H, W]; nil: drawn for each sample from its plan's seed.
     /// - Returns: x̂_0 [N, C, H, W].
     /// - Precondition: none is finished; all have the same shape; call it inside `withoutGradients`.
     @discardableResult
-    package func advance(_ samples: inout [SampleState], noise: Tensor? = nil) -> Tensor {
+    package func advance(_ samples: inout [SampleState], text: TextRows? = nil, noise: Tensor? = nil) -> Tensor {
         let passes = samples.map { $0.plan.pass($0.passesDone) }
         func joined(_ part: KeyPath<SampleState, Tensor?>) -> Tensor? {
             guard let any = samples.lazy.compactMap({ $0[keyPath: part] }).first else { return nil }
@@ -76,7 +81,7 @@ extension Denoiser {
         }
         let result = step(
             .concatenated(samples.map(\.x), 0), memory: joined(\.memory), estimate: joined(\.estimate), passes,
-            noise: noise)
+            text: text, noise: noise)
         for row in samples.indices {
             samples[row].advance(
                 to: result.x[row..<row + 1], memory: passes[row].keeps ? result.memory?[row..<row + 1] : nil,
@@ -86,7 +91,7 @@ extension Denoiser {
     }
 
     /// Takes samples all the way along their plans, which may differ in length; for the head, tests and benches. A worker, which
-    /// admits and retires samples on the way, calls ``advance(_:noise:)`` itself.
+    /// admits and retires samples on the way, calls ``advance(_:text:noise:)`` itself.
     ///
     /// - Parameters:
     ///   - start: row i at the first timestep of `plans[i]`.

@@ -30,7 +30,7 @@ extension Tensor {
         let quantile = below + (above - below) * below.perRow(places.map { $0 - $0.rounded(.down) })
         let scale = Tensor.minimum(
             Tensor.maximum(quantile, quantile.zerosLike() + 1), below.perRow(thresholds.map(\.bound)))
-        return scale.to(dtype).reshaped([rows] + Array(repeating: 1, count: rank - 1))
+        return scale.to(dtype).reshaped([rows] + Array(repeating: 1, count: Swift.max(0, rank - 1)))
     }
 }
 

@@ -33,7 +33,11 @@ extension BrokerCore {
         begin(moment)
         // It may have expired at this very moment.
         guard jobs[handle] != nil else { return finish() }
-        _ = jobs.update(handle) { $0.crashes = 0 }
+        _ = jobs.update(handle) { job in
+            job.crashes = 0
+            job.memoryFailures = 0
+            job.workersWithoutMemory = []
+        }
         actions.append(.append(.accepted(key, envelope: job.envelope, sealed: job.sealed)))
         enqueue(handle)
         return finish()

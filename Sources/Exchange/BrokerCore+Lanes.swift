@@ -90,7 +90,12 @@ extension BrokerCore {
     /// Rare, so it may look at all of the lane's workers. While suspects wait and nobody is idle, one worker is kept free.
     private mutating func placeSuspects(_ lane: Int) {
         while maySuspectsRun(lane), let (client, handle) = nextSuspect(lane) {
-            let able = lanes[lane].workers.filter { workers[$0].room(at: now.uptime) > 0 }
+            let fitting = workersFor(handle, in: lane)
+            if let reserved = lanes[lane].reserved, !fitting.contains(reserved) {
+                free(reserved)
+                lanes[lane].offer(reserved)
+            }
+            let able = fitting.filter { workers[$0].room(at: now.uptime) > 0 }
             let isFree = { [workers] (worker: Int) in workers[worker].reservedFor ?? lane == lane }
             if let idle = able.filter({ workers[$0].leases.isEmpty && isFree($0) }).min() {
                 if let reserved = lanes[lane].reserved { free(reserved) }
@@ -111,6 +116,12 @@ extension BrokerCore {
             free(reserved)
             offer(reserved)
         }
+    }
+
+    /// Those that had no memory for the job are asked again only where there is no other.
+    private func workersFor(_ handle: JobHandle, in lane: Int) -> Set<Int> {
+        let others = lanes[lane].workers.subtracting(jobs[handle]?.workersWithoutMemory ?? [])
+        return others.isEmpty ? lanes[lane].workers : others
     }
 
     private mutating func nextJob(of role: WorkerRole, for worker: Int) -> JobHandle? {

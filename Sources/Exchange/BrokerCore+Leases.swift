@@ -40,6 +40,7 @@ extension BrokerCore {
         message.job = ref(job.key, fence)
         message.leaseMs = UInt64(configuration.lease / .millisecond)
         message.alone = alone
+        message.memoryFailures = job.memoryFailures
         if let checkpoint = job.checkpoint { message.checkpoint = checkpoint.header.message }
         send(
             .job(message), [job.envelope, job.sealed] + (job.checkpoint.map { [$0.bytes] } ?? []),

@@ -143,7 +143,17 @@ extension BrokerCore {
             timers.add(.paused(worker: worker), due: workers[worker].pausedUntil)
         default: break
         }
-        if nack.code == .outOfMemory, !lease.alone { suspect(handle) }
+        if nack.code == .outOfMemory {
+            if lease.alone {
+                _ = jobs.update(handle) { job in
+                    job.memoryFailures += 1
+                    job.workersWithoutMemory.insert(worker)
+                }
+            } else {
+                // Beside others it says little: the next attempt is alone.
+                suspect(handle)
+            }
+        }
         switch nack.code {
         case .draining: lose(handle, .drained, words: words)
         case .internal: lose(handle, .failed, words: words)

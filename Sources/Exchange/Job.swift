@@ -55,6 +55,9 @@ struct Job: Sendable {
     var crashes = 0
     /// The newest attempt's crash is among them: a worker that comes back with it and is lost again adds none.
     var isCrashCounted = false
+    /// Attempts alone that found no memory, and the places of the workers that had none.
+    var memoryFailures: UInt32 = 0
+    var workersWithoutMemory: Set<Int> = []
     var lastLoss: JobLoss?
     var stepsDone: UInt64 = 0
     var stepsTotal: UInt64 = 0

@@ -21,10 +21,13 @@ extension StepScheduler {
         package let model: UInt64
         /// [C, H, W]
         package let shape: [Int]
+        /// Of the texts that samples come with; 0: none.
+        package let tokens: Int
 
-        package init(model: UInt64, shape: [Int]) {
+        package init(model: UInt64, shape: [Int], tokens: Int = 0) {
             self.model = model
             self.shape = shape
+            self.tokens = tokens
         }
     }
 
@@ -64,6 +67,9 @@ extension StepScheduler {
     package struct Iteration: Hashable, Sendable {
         package let group: GroupKey
         package let slots: [Slot]
+
+        /// Network inputs of the pass.
+        package var width: Int { slots.reduce(0) { $0 + $1.width } }
     }
 
     package struct Advance: Hashable, Sendable {

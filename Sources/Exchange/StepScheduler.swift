@@ -9,7 +9,7 @@ internal import DequeModule
 ///
 /// One iteration is one forward pass of one group (samples of the same model and shape). Slots may stand at different places
 /// of ways of different lengths; each sample makes its own passes, every one once. At most `capacity` samples share a pass, a guided one
-/// counting twice, since it is run with and without its label.
+/// counting twice, since it is run with and without its label. One sample is run in any case, whatever the capacity was narrowed to.
 ///
 /// - Groups that have something to do take turns, so no group waits for more than the number of groups.
 /// - Within a group, jobs with samples that wait take turns by priority and deadline: see `AdmissionQueue`, which also says how long
@@ -58,6 +58,9 @@ package struct StepScheduler: Sendable {
     }
 
     package private(set) var capacity: Int
+    private let widest: Int
+    /// On the deadlines' clock: jobs whose deadlines are near are in a hurry.
+    package var now: Int64 = 0
     private var jobs: [Int: Job] = [:]
     private var tickets = 0
     private var groups: [GroupKey: Group] = [:]
@@ -74,9 +77,12 @@ package struct StepScheduler: Sendable {
     package init(capacity: Int) {
         precondition(capacity > 0)
         self.capacity = capacity
+        widest = capacity
     }
 
     package var isIdle: Bool { jobs.isEmpty }
+    /// Whether passes are narrower than at the start.
+    package var isNarrowed: Bool { capacity < widest }
 
     /// - Parameters:
     ///   - deadline: when all its samples are wanted, on the clock that `hopeless` is told; nil: no matter when.
@@ -90,7 +96,7 @@ package struct StepScheduler: Sendable {
             guard sample.passes >= 1, sample.passesDone >= 0, sample.passesDone <= sample.passes else {
                 throw ExchangeError(.badSteps, "a sample takes at least one step and stands in front of one of them")
             }
-            guard sample.width <= capacity else {
+            guard sample.width <= widest else {
                 throw ExchangeError(
                     .tooWide, "a guided sample needs two network inputs and this worker runs one at a time")
             }
@@ -143,8 +149,8 @@ package struct StepScheduler: Sendable {
         var width = 0
         // All of them, unless the capacity was narrowed while they ran.
         let running = group.residents.prefix { resident in
-            width += resident.sample.width
-            return width <= capacity
+            defer { width += resident.sample.width }
+            return width == 0 || width + resident.sample.width <= capacity
         }
         pass = Pass(group: key, count: running.count)
         return Iteration(
@@ -192,11 +198,17 @@ package struct StepScheduler: Sendable {
     /// The pass was not run: its samples stand where they stood.
     package mutating func giveUp() { pass = nil }
 
-    /// Passes are no wider than this from now on, or than a guided sample is. Samples that were admitted to a wider one go on, a part of
-    /// them at a time.
+    /// Passes are no wider than this from now on, or than one sample is. Samples that were admitted to a wider one go on, a part of them
+    /// at a time.
     package mutating func narrow(to width: Int) {
         precondition(pass == nil, "a pass is under way")
-        capacity = min(capacity, max(2, width))
+        capacity = min(capacity, max(1, width))
+    }
+
+    /// Passes may be twice as wide again, as wide as at the start at most.
+    package mutating func widen() {
+        precondition(pass == nil, "a pass is under way")
+        capacity = min(2 * capacity, widest)
     }
 
     /// Passes done and to do over all samples of the job; nil: it is over.
@@ -249,9 +261,9 @@ package struct StepScheduler: Sendable {
 
     private mutating func admit(to key: GroupKey) {
         guard var group = groups.removeValue(forKey: key) else { return }
-        while let number = group.waiting.first, var job = jobs.removeValue(forKey: number) {
+        while let number = group.waiting.first(at: now), var job = jobs.removeValue(forKey: number) {
             let index = job.next, sample = job.samples[index]
-            guard group.width + sample.width <= capacity else {
+            guard group.width == 0 || group.width + sample.width <= capacity else {
                 jobs[number] = job
                 break
             }
@@ -262,7 +274,7 @@ package struct StepScheduler: Sendable {
             group.width += sample.width
             job.next += 1
             job.passOver()
-            group.waiting.serve(width: sample.width, more: job.next < job.samples.count)
+            group.waiting.serve(width: sample.width, more: job.next < job.samples.count, at: now)
             jobs[number] = job
         }
         groups[key] = group

@@ -33,6 +33,8 @@ extension WorkerCore {
         package let alone: Bool
         /// Nanoseconds without progress after which the lease is lost.
         package let lease: Int64
+        /// Attempts alone that found no memory.
+        package var memoryFailures = 0
     }
 
     /// A running job's state, sealed by another worker of the pool.

@@ -288,7 +288,8 @@ package struct WorkerCore: LinkMachine {
                     Assignment(
                         key: key, fence: fence, envelope: envelope, sealed: attachments[1],
                         checkpoint: checkpoint, alone: job.alone,
-                        lease: Int64(min(job.leaseMs, 86_400_000)) * .millisecond))))
+                        lease: Int64(min(job.leaseMs, 86_400_000)) * .millisecond,
+                        memoryFailures: Int(job.memoryFailures)))))
     }
 
     private mutating func checkpoint(

@@ -35,10 +35,28 @@ extension SafetensorsArchive {
 
     /// Writes beside the target and renames, so that a reader sees the old file or the new one, never half of it.
     package func write(to url: URL) throws(SafetensorsError) {
+        try Self.check(writable: url)
         do {
             try encoded().write(to: url, options: .atomic)
         } catch {
             throw SafetensorsError(.unreadable, "Cannot write \(url.path): \(error.localizedDescription)")
+        }
+    }
+
+    /// What can be seen before hours of work, not after.
+    ///
+    /// - Throws: `unreadable` where no file can have this name.
+    package static func check(writable url: URL) throws(SafetensorsError) {
+        let folder = url.deletingLastPathComponent()
+        var isFolder: ObjCBool = false
+        guard FileManager.default.fileExists(atPath: folder.path) else {
+            throw SafetensorsError(.unreadable, "Cannot write \(url.path): there is no folder \(folder.path)")
+        }
+        if FileManager.default.fileExists(atPath: url.path, isDirectory: &isFolder), isFolder.boolValue {
+            throw SafetensorsError(.unreadable, "Cannot write \(url.path): it is a folder; name a file")
+        }
+        guard FileManager.default.isWritableFile(atPath: folder.path) else {
+            throw SafetensorsError(.unreadable, "Cannot write \(url.path): \(folder.path) may not be written to")
         }
     }
 }

@@ -6,26 +6,36 @@
 /// The n-th parameter asked for is drawn with sample number n, so a network's start depends on the seed and its
 /// structure alone.
 package struct ParameterSource {
+    /// nil: parameters are not drawn.
     private let random: CounterRandom?
+    private let fills: Bool
     private var drawn: UInt32 = 0
     package let dtype: DType
     package let device: Device
 
     package init(seed: UInt64, dtype: DType = .float32, device: Device = .cpu) {
         self.random = CounterRandom(seed: seed)
+        fills = true
         self.dtype = dtype
         self.device = device
     }
 
-    private init(unfilled dtype: DType, _ device: Device) {
+    private init(_ dtype: DType, _ device: Device, fills: Bool) {
         self.random = nil
+        self.fills = fills
         self.dtype = dtype
         self.device = device
     }
 
     /// For a network whose parameters are about to be loaded: all zero, which costs nothing to draw.
     package static func zeros(dtype: DType = .float32, device: Device = .cpu) -> ParameterSource {
-        ParameterSource(unfilled: dtype, device)
+        ParameterSource(dtype, device, fills: true)
+    }
+
+    /// For a network all of whose parameters are about to be loaded: of no particular value, so that one that is too large for its
+    /// checkpoint takes no memory before that is seen.
+    package static func unfilled(dtype: DType = .float32, device: Device = .cpu) -> ParameterSource {
+        ParameterSource(dtype, device, fills: false)
     }
 
     /// Uniform in (−bound, bound).
@@ -41,7 +51,8 @@ package struct ParameterSource {
     }
 
     package mutating func constant(_ value: Double, _ shape: [Int]) -> Tensor {
-        trainable(.full(value, shape, dtype: dtype, device: device))
+        trainable(
+            fills ? .full(value, shape, dtype: dtype, device: device) : .empty(shape, dtype: dtype, device: device))
     }
 
     private mutating func draw(_ shape: [Int], _ numbers: (CounterRandom, Int, UInt32) -> [Float]) -> Tensor {

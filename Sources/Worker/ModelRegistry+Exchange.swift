@@ -34,7 +34,8 @@ extension ModelRegistry {
                 "\(folder.path) is a client's head, which knows the timesteps below its cut: a backbone is wanted")
         }
         let denoiser = try Denoiser(
-            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
+            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count,
+            withText: true)
         let lowest = lowestCut ?? model.record?.lowestCut ?? 0
         guard (0..<top).contains(lowest) else {
             throw WorkerError(.badRegistry, "the lowest cut lies in 0…\(top - 1), not at \(lowest)")

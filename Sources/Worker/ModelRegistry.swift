@@ -73,7 +73,8 @@ package struct ModelRegistry: Sendable {
         let image = descriptor.image
         try model.network.configuration.check(channels: image.channels, height: image.height, width: image.width)
         return try Denoiser(
-            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count)
+            model.network, on: model.schedule, predicting: model.prediction, labels: descriptor.labels.count,
+            withText: true)
     }
 
     /// Writes the next version and removes those of this run that are too old.
@@ -98,9 +99,15 @@ package struct ModelRegistry: Sendable {
     /// Writes the next version. None is removed: which are needed, the trainer knows.
     ///
     /// - Parameter record: its version and run are this registry's to say.
+    /// - Throws: `badRegistry` when there is no higher number; what writing a model's folder throws.
     func add(_ denoiser: Denoiser<UNet>, _ record: ModelRecord) throws -> Version {
         var record = record
-        record.version = (numbers.last ?? 0) + 1
+        let (next, isTooHigh) = (numbers.last ?? 0).addingReportingOverflow(1)
+        guard !isTooHigh else {
+            throw WorkerError(
+                .badRegistry, "\(folder(.max).path) has the last number that there is: remove it, it is no version")
+        }
+        record.version = next
         record.run = "\(run)"
         try ModelDirectory(
             network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record

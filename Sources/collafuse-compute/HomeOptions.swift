@@ -36,12 +36,17 @@ extension ImageOptions {
 /// "0,1,5-7" as [0, 1, 5, 6, 7].
 func labelNumbers(_ text: String?) throws -> [Int]? {
     guard let text else { return nil }
-    return try text.split(separator: ",").flatMap { piece -> [Int] in
-        let ends = piece.split(separator: "-").compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
-        switch ends.count {
-        case 1 where !piece.contains("-"): return ends
-        case 2 where ends[0] <= ends[1]: return Array(ends[0]...ends[1])
-        default: throw ValidationError("`\(piece)` is no label: write numbers such as 0,1,5-7")
+    /// Neither classes nor samples come near it.
+    let most = 1_000_000
+    return try text.split(separator: ",").reduce(into: []) { labels, piece in
+        let parts = piece.split(separator: "-", omittingEmptySubsequences: false)
+        let ends = parts.compactMap { Int($0.trimmingCharacters(in: .whitespaces)) }
+        guard ends.count == parts.count, ends.count <= 2, let first = ends.first, let last = ends.last, first <= last,
+            last < most, labels.count + last - first < most
+        else {
+            throw ValidationError(
+                "`\(piece)` is no label: write numbers below \(most) such as 0,1,5-7, and no more than so many")
         }
+        labels += first...last
     }
 }

@@ -26,6 +26,11 @@ struct LocalSample: ParsableCommand {
             or with one tensor [1 + steps, N, C, H, W] that holds both. In float64 all is computed in float64. The output has `sample` \
             [N, C, H, W]. Euler and Heun take and give x itself, which is diffusers' sample divided by √(σ² + 1).
 
+            With linspace, which is Euler's, Heun's and DPM-Solver++'s unless scheduler_config.json says otherwise, diffusers asks the \
+            network at fractions of timesteps (--steps 50: 999, 978.61, …) and interpolates σ there; here every timestep is rounded to a \
+            whole one, so the numbers differ a little from step to step. DPM-Solver++ is rounded by diffusers too. For the same \
+            numbers take --spacing trailing or leading on both sides.
+
               s = DDIMScheduler.from_pretrained(DIR); s.set_timesteps(50)          # the same in Python
               for t in s.timesteps: x = s.step(model(x, t).sample, t, x).prev_sample
 
@@ -119,6 +124,7 @@ struct LocalSample: ParsableCommand {
 
     func run() throws {
         Runtime.threads = threads
+        try SafetensorsArchive.check(writable: URL(filePath: out))
         let settings = try settings()
         let given = try noise.map { try GivenNoise(SafetensorsArchive(contentsOf: URL(filePath: $0))) }
         let model = try ModelDirectory(

@@ -28,6 +28,9 @@ struct ModelInfo: ParsableCommand {
                 ("schedule", scheduler.schedule.summary), ("predicts", scheduler.prediction.rawValue),
                 ("made for", "\(sampling.family.rawValue), \(sampling.spacing.rawValue) spacing"),
             ]
+            lines += sampling.unsupported.map {
+                ("not done", "\($0.key) \($0.value): \($0.samplers.map(\.rawValue).joined(separator: ", ")) refuse it")
+            }
         } else {
             lines.append(("schedule", "none: the folder has no \(ModelDirectory.schedulerFile)"))
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Chain
 import Diffusion
 import Foundation
 import Safetensors
@@ -56,8 +57,12 @@ struct ModelRun: ParsableCommand {
 
     func run() throws {
         Runtime.threads = threads
+        try SafetensorsArchive.check(writable: URL(filePath: output))
         let network = try UNet(contentsOf: model.url, dtype: dtype.dtype, device: device.device)
-        let inputs = try NetworkInputs(SafetensorsArchive(contentsOf: URL(filePath: input)), for: network)
+        let inputs = try NetworkInputs(
+            SafetensorsArchive(contentsOf: URL(filePath: input)), for: network,
+            trainedOn: try? ModelDirectory.scheduler(of: model.url)?.schedule.timesteps)
+        for note in inputs.notes { FileHandle.standardError.write(Data("Note: \(note)\n".utf8)) }
         var archive = SafetensorsArchive(metadata: ["format": "pt"])
         try archive.append(inputs.output(of: network).entry(named: "sample"))
         try archive.write(to: URL(filePath: output))

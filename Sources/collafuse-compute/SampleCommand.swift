@@ -45,6 +45,13 @@ struct SampleCommand: AsyncParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "Embeddings of prompts, `encoder_hidden_states` [P, S, D], where the backbone looks at text: --per-label samples of each. The last is the empty prompt if --guidance is not 1. Workers see them, the broker does not.",
+            valueName: "file"))
+    var text: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "The same seed draws the same images from the same models and home. Drawn, and said, when left out.",
             valueName: "n"))
     var seed: UInt64?
@@ -99,7 +106,8 @@ struct SampleCommand: AsyncParsableCommand {
             SampleRequest(
                 held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps,
                 sampler: sampler,
-                guidance: guidance, seed: seed, previewEvery: previewEvery, within: within, threads: threads),
+                guidance: guidance, seed: seed, previewEvery: previewEvery, within: within,
+                text: try text.map { try PromptEmbeddings(contentsOf: URL(filePath: $0)) }, threads: threads),
             progress: bar.show, preview: previewEvery > 0 ? try Previews(in: folder).show : nil
         ) { [cut] samples in
             try samples.write(to: folder)

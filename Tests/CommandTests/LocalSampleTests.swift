@@ -6,11 +6,53 @@ import Testing
 @Suite struct LocalSampleTests {
     private static let model = CommandRun.repository.appending(path: "Tests/Goldens/samplers/trained")
 
-    private func sample(_ arguments: String..., in folder: URL) throws -> CommandRun {
+    private func sample(
+        _ arguments: String..., labels: String = "3,7,10", model: URL = model, in folder: URL
+    ) throws -> CommandRun {
         try CommandRun.of(
             CommandRun.binaries.appending(path: "collafuse"),
-            ["sample", "--model", Self.model.path, "--labels", "3,7,10"] + arguments, in: folder,
+            ["sample", "--model", model.path, "--labels", labels] + arguments, in: folder,
             environment: ["OMP_NUM_THREADS": "1"])
+    }
+
+    /// Numbers that no chain, machine or model has are answered with words, never with a trap.
+    @Test(.timeLimit(.minutes(5))) func numbersThatCannotBe() async throws {
+        try await inTemporaryFolder { folder in
+            func expect(
+                _ words: String, from run: CommandRun, sourceLocation: SourceLocation = #_sourceLocation
+            ) {
+                #expect(
+                    run.status == 64 || run.status == 1 || run.status == 65, "\(run.status): \(run.output)",
+                    sourceLocation: sourceLocation)
+                #expect(
+                    run.output.contains("Error: ") && run.output.contains(words), "\(run.output)",
+                    sourceLocation: sourceLocation)
+            }
+            for labels in ["1-99999999999", "9223372036854775807", "7-3", "1--2", "1-2-3"] {
+                expect("is no label", from: try sample("--local", "--out", "o", labels: labels, in: folder))
+            }
+            let most = "\(Int.max)"
+            expect(
+                "steps_offset",
+                from: try sample("--local", "--out", "o", "--spacing", "leading", "--steps-offset", most, in: folder))
+            expect("\(Int.min)", from: try sample("--local", "--out", "o", "--to=\(Int.min)", in: folder))
+            expect("1…1000", from: try sample("--local", "--out", "o", "--from=\(Int.min)", in: folder))
+            expect("ask for 1 to 1000", from: try sample("--local", "--out", "o", "--steps", most, in: folder))
+            expect("there is no folder", from: try sample("--local", "--out", "gone/o", in: folder))
+            expect("it is a folder", from: try sample("--local", "--out", ".", in: folder))
+            let huge = folder.appending(path: "huge"), config = huge.appending(path: "config.json")
+            try FileManager.default.copyItem(at: Self.model, to: huge)
+            let text = try String(contentsOf: config, encoding: .utf8)
+            let changed = text.replacing("\"sample_size\": 8", with: "\"sample_size\": 1000000")
+            #expect(changed != text)
+            try changed.write(to: config, atomically: true, encoding: .utf8)
+            expect("sample_size", from: try sample("--local", "--out", "o", labels: "1", model: huge, in: folder))
+            // A network that is far too large for its weights takes no memory before that is seen.
+            try text.replacing(/"block_out_channels": \[[^\]]*\]/, with: "\"block_out_channels\": [8192, 8192]")
+                .write(to: config, atomically: true, encoding: .utf8)
+            expect("has the shape", from: try sample("--local", "--out", "o", labels: "1", model: huge, in: folder))
+            #expect(!FileManager.default.fileExists(atPath: folder.appending(path: "o").path))
+        }
     }
 
     @Test(.timeLimit(.minutes(5))) func drawsWhatDiffusersDraws() async throws {

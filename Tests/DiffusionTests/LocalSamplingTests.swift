@@ -87,11 +87,31 @@ struct LocalSamplingTests {
         try refusal("between timestep 1000 and -1") { $0.to = -1 }
         try refusal("eta", "0…1") { $0.eta = 2 }
         try refusal("steps_offset", "-1") { ($0.spacing, $0.stepsOffset) = (.leading, -1) }
+        for offset in [Int.max, .min] {
+            try refusal("steps_offset", "0…19", "\(offset)") { ($0.spacing, $0.stepsOffset) = (.leading, offset) }
+        }
+        for end in [Int.min, .max] { try refusal("\(end)") { $0.to = end } }
+        for start in [Int.min, 0, .max] { try refusal("1…1000", "\(start)") { $0.from = start } }
+        for steps in [Int.min, .max] { try refusal("\(steps) steps", "ask for 1 to 1000") { $0.steps = steps } }
+        try refusal("2 steps do not fit", "ask for one") { ($0.from, $0.to, $0.steps) = (400, 399, 2) }
         try refusal("name one for all samples") { $0.labels = nil }
         try refusal("2 labels for 3 samples") { $0.labels = [1, 2] }
         try refusal("0…11") { $0.labels = [12] }
         try refusal("guidance", "0…100") { $0.guidance = -1 }
         try refusal("ddpm over 50 steps adds noise in 49", "that of 0", "--seed") { $0.sampler = .ddpm }
+    }
+
+    @Test func sizesThatNoMachineHasRoomForAreRefused() throws {
+        var configuration = model.network.configuration
+        configuration.sampleSize = [1_000_000, 1_000_000]
+        var source = ParameterSource(seed: 1)
+        let huge = ModelDirectory(
+            network: UNet(configuration, &source), schedule: model.schedule, prediction: .epsilon, record: nil)
+        let sampling = try LocalSampling(huge, settings(.ddim, labels: [1]))
+        #expect { try sampling.samples(seed: 1, count: 1) } throws: {
+            let message = ($0 as? DiffusionError)?.message ?? ""
+            return message.contains("1×1000000×1000000") && message.contains("sample_size")
+        }
     }
 
     @Test func noiseThatIsNoneIsRefused() throws {

@@ -124,7 +124,9 @@ struct ModelDirectoryTests {
         ("beta_schedule", "\"laplace\""), ("_class_name", "\"FlowMatchEulerDiscreteScheduler\""),
         ("timestep_spacing", "\"karras\""), ("_collafuse_offset_noise", "-1"), ("prediction_type", "\"flow\""),
         ("num_train_timesteps", "1"),
-        ("rescale_betas_zero_snr", "true"), ("trained_betas", "[0.1, 0.2]"),
+        ("rescale_betas_zero_snr", "true"), ("trained_betas", "[0.1, 0.2]"), ("predict_epsilon", "false"),
+        ("use_karas_sigmas", "false"), ("set_alpha_to_one", "1"), ("use_karras_sigmas", "\"yes\""),
+        ("solver_order", "0"),
     ])
     func schedulersThatAreNotKnownAreRefused(key: String, value: String) throws {
         let text = try String(
@@ -132,7 +134,90 @@ struct ModelDirectoryTests {
         var object = try #require(try JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
         object[key] = try JSONSerialization.jsonObject(with: Data(value.utf8), options: .fragmentsAllowed)
         let spoilt = String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
-        #expect { try SchedulerConfiguration(json: spoilt) } throws: { ($0 as? DiffusionError)?.code == .badConfig }
+        #expect { try SchedulerConfiguration(json: spoilt) } throws: {
+            let error = $0 as? DiffusionError
+            // What a chain cannot be made of is said of its schedule.
+            let named = ["_collafuse_offset_noise", "num_train_timesteps"].contains(key) ? "beta_schedule" : key
+            return error?.code == .badConfig && error?.message.contains("'\(named)'") == true
+        }
+    }
+
+    /// Keys by which diffusers' schedulers step otherwise than our samplers of the same name: these refuse, the others go on.
+    @Test(arguments: [
+        ("use_karras_sigmas", "true", [Sampler.Name.dpmSolver, .euler, .heun]),
+        ("use_exponential_sigmas", "true", [.dpmSolver, .euler, .heun]),
+        ("use_beta_sigmas", "true", [.dpmSolver, .euler, .heun]),
+        ("use_lu_lambdas", "true", [.dpmSolver]), ("use_flow_sigmas", "true", [.dpmSolver]),
+        ("use_dynamic_shifting", "true", [.dpmSolver]), ("solver_order", "3", [.dpmSolver]),
+        ("solver_type", "\"heun\"", [.dpmSolver]), ("algorithm_type", "\"sde-dpmsolver++\"", [.dpmSolver]),
+        ("final_sigmas_type", "\"sigma_min\"", [.dpmSolver, .euler]), ("lambda_min_clipped", "-5.1", [.dpmSolver]),
+        ("interpolation_type", "\"log_linear\"", [.euler]), ("timestep_type", "\"continuous\"", [.euler]),
+        // As diffusers' classes have them, or of no effect.
+        ("use_karras_sigmas", "false", []), ("solver_order", "2", []), ("solver_type", "\"midpoint\"", []),
+        ("solver_type", "\"bh2\"", []), ("algorithm_type", "\"dpmsolver++\"", []),
+        ("final_sigmas_type", "\"zero\"", []), ("lambda_min_clipped", "-Infinity", []), ("skip_prk_steps", "true", []),
+        ("lower_order_final", "false", []), ("euler_at_final", "true", []), ("predict_epsilon", "true", []),
+        ("_note", "\"karras\"", []),
+    ])
+    func whatIsSteppedOtherwiseIsRefusedBySamplersThatKnowIt(
+        key: String, value: String, refusing: [Sampler.Name]
+    ) throws {
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try model().write(to: folder)
+        try #"{"_class_name": "DPMSolverMultistepScheduler", "num_train_timesteps": 1000, "\#(key)": \#(value)}"#
+            .write(to: folder.appending(path: "scheduler_config.json"), atomically: true, encoding: .utf8)
+        let model = try ModelDirectory(contentsOf: folder)
+        for sampler in Sampler.Name.allCases {
+            var settings = LocalSampling.Settings()
+            settings.sampler = sampler
+            do {
+                _ = try LocalSampling(model, settings)
+                #expect(!refusing.contains(sampler), "\(sampler) does not refuse \(key)")
+            } catch {
+                #expect(refusing.contains(sampler) && "\(error)".contains("'\(key)'"), "\(sampler): \(error)")
+            }
+        }
+    }
+
+    /// What Python writes for numbers that are none, and what only looks like it.
+    @Test func configsAsPythonWritesThem() throws {
+        let text =
+            #"{"num_train_timesteps": 1000, "lambda_min_clipped": -Infinity, "_a": [NaN, Infinity], "_\"-Infinity": "NaN"}"#
+        _ = try SchedulerConfiguration(json: text)
+        for config in [
+            #"{"num_train_timesteps": 1000, "clip_sample_range": NaN}"#, #"{"num_train_timesteps": Infinity}"#,
+        ] {
+            #expect(throws: (any Error).self) {
+                let scheduler = try SchedulerConfiguration(json: config)
+                try scheduler.sampling.threshold(for: .ddpm).check()
+            }
+        }
+        #expect { try SchedulerConfiguration(json: "{\"num_train_timesteps\": -Infinit}") } throws: {
+            ($0 as? DiffusionError)?.message.contains("not a JSON object") == true
+        }
+    }
+
+    /// A file that is silent is read as the sampler that is asked for reads it, in diffusers.
+    @Test func silenceIsTheSamplersToFill() throws {
+        let silent = try SchedulerConfiguration(json: #"{"_class_name": "DDPMScheduler", "num_train_timesteps": 1000}"#)
+        #expect(
+            Sampler.Name.allCases.map { silent.sampling.spacing(for: $0) } == [
+                .leading, .leading, .linspace, .linspace, .linspace,
+            ])
+        #expect(
+            Sampler.Name.allCases.map { silent.sampling.threshold(for: $0) } == [
+                .clip(1), .clip(1), .none, .none, .none,
+            ])
+        let told = try SchedulerConfiguration(
+            json:
+                #"{"num_train_timesteps": 1000, "timestep_spacing": "trailing", "clip_sample": true, "clip_sample_range": 2}"#
+        )
+        #expect(Sampler.Name.allCases.allSatisfy { told.sampling.spacing(for: $0) == .trailing })
+        #expect(
+            Sampler.Name.allCases.map { told.sampling.threshold(for: $0) } == [
+                .clip(2), .clip(2), .none, .none, .clip(2),
+            ])
     }
 
     /// Whatever steps along it, the chain is the same; how its maker stepped is told by diffusers' defaults.

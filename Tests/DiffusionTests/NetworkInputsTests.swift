@@ -66,6 +66,20 @@ struct NetworkInputsTests {
         #expect(try output(Tensor([Float(417)]), text) == each)
     }
 
+    /// diffusers takes them too, so they are taken, and said.
+    @Test func whatIsOddIsNoted() throws {
+        func notes(_ timesteps: Tensor, steps: Int? = 1000) throws -> [String] {
+            try NetworkInputs(inputs("timestep", timesteps), for: network, trainedOn: steps).notes
+        }
+        // The golden holds diffusers' output beside the inputs.
+        #expect(try notes(Tensor([0, 417, 999])).map { $0.prefix(15) } == ["tensor 'output'"])
+        for odd in [Tensor([0, -1, 2]), Tensor([0, 1, 1000]), Tensor([Float(0), 1.5, 2])] {
+            let all = try notes(odd)
+            #expect(all.count == 2 && all[1].contains("'timestep'") && all[1].contains("0…999"), "\(all)")
+        }
+        #expect(try notes(Tensor([0, 1, 1000]), steps: nil).count == 1)
+    }
+
     @Test func whatANetworkHasNoUseForIsRefused() throws {
         let plain = try UNet(contentsOf: goldens("unet-plain"))
         for (name, tensor) in [("class_labels", Tensor([0])), ("encoder_hidden_states", Tensor.zeros([1, 2, 3]))] {

@@ -10,7 +10,7 @@ struct SamplerGoldenTests {
     /// A trajectory of diffusers': its settings, and the timesteps at which it asked the network, as diffusers counts them.
     struct Walk: Decodable {
         let sampler: String, eta: Double, stride: Int, raw: Bool, variance: String, prediction: String, schedule: String
-        let clip: Double, quantile: Double, maximum: Double, asked: [Int]
+        let clip: Double, quantile: Double, maximum: Double, asked: [Int], end: Int
 
         var title: String { "\(sampler) η \(eta) \(prediction) \(schedule) clip \(clip) quantile \(quantile)" }
 
@@ -18,7 +18,7 @@ struct SamplerGoldenTests {
             let sampler: Sampler
             switch try #require(Sampler.Name(rawValue: self.sampler)) {
             case .ddpm: sampler = .ddpm(variance: variance == "fixed_large" ? .large : .small)
-            case .ddim: sampler = .ddim(eta: eta, rawNoise: raw, stride: stride)
+            case .ddim: sampler = .ddim(eta: eta, rawNoise: raw, stride: stride, end: end)
             case .heun: sampler = .heun(fromNoise: true)
             case let name: sampler = Sampler(name)
             }

@@ -97,6 +97,58 @@ struct SamplingTests {
         }
     }
 
+    /// What is common to the samples of a job is written once: a thousand of them are not a thousand lists of timesteps.
+    @Test func plansAreWrittenOnce() throws {
+        let timesteps = try TimestepList(from: 1000, to: 0, steps: 500)
+        let x = ChainState(noiseFor: [(1, 0)], imageShape: [1, 2, 2], on: schedule)
+        let samples = (0..<200).map { number in
+            let plan = SamplePlan(
+                seed: 1, number: UInt32(number), label: number % 3, timesteps: timesteps,
+                sampler: number < 100 ? .dpmSolver : .ddim())
+            return SampleState(plan, model: 3, from: x)
+        }
+        let archive = try SampleState.archive(samples)
+        #expect(try #require(archive.metadata["samples"]).utf8.count < 200 * 150 + 2 * 3_000)
+        let resumed = try SampleState.restored(from: archive, imageShape: [1, 2, 2], on: schedule)
+        #expect(resumed.map(\.plan) == samples.map(\.plan))
+    }
+
+    /// Whatever libtorch has no memory for is an error where it is caught, in whichever operation: nothing on the way takes a tensor
+    /// that is not there for one that is.
+    @Test(
+        arguments: [Sampler.ddpm(), .ddim(eta: 0.5), .dpmSolver, .euler, .heun()],
+        [Threshold.clip(1), .dynamic(quantile: 0.9, maximum: 2)])
+    func aTensorThatFailedIsNoTrap(sampler: Sampler, threshold: Threshold) throws {
+        let schedule = try Schedule(.cosine(), timesteps: 1000, offsetNoise: 0.1)
+        let model = try ModelDirectory(contentsOf: goldens("unet-classes"))
+        let denoiser = try Denoiser(model.network, on: schedule, labels: 4)
+        let text = try UNet(contentsOf: goldens("unet-text-cross"))
+        let plan = SamplePlan(
+            seed: 1, number: 0, label: 1, timesteps: try TimestepList(from: 1000, to: 0, steps: 4), sampler: sampler,
+            guidance: 2, threshold: threshold)
+        let start = ChainState(noiseFor: [(1, 0)], imageShape: [1, 8, 8], on: schedule)
+        func expect(_ body: () throws -> Void) {
+            #expect { try TorchError.catching { try withoutGradients { try body() } } } throws: {
+                ($0 as? TorchError)?.code == .outOfMemory
+            }
+        }
+        expect {
+            let lost = Tensor.zeros([1 << 50])
+            var samples = [SampleState(plan, from: start)]
+            samples[0].advance(to: lost, memory: lost)
+            _ = denoiser.advance(&samples).isFinite
+            _ = try SampleState.archive(samples).encoded()
+        }
+        expect { _ = text(Tensor.zeros([1 << 50]), Tensor([3]), nil, text: .zeros([1, 2, 4])).floats }
+        expect {
+            var source = ParameterSource.unfilled()
+            let lost = Tensor.zeros([1 << 50])
+            let network = UNet(model.network.configuration, &source)
+            network.prepareForInference(dtype: .bfloat16)
+            _ = network(lost, Tensor([3]), Tensor([1])).floats
+        }
+    }
+
     @Test func statesThatNoSamplerLeftAreRefused() throws {
         let model = try ModelDirectory(contentsOf: goldens("unet-classes"))
         let denoiser = try Denoiser(model.network, on: model.schedule, labels: 4)

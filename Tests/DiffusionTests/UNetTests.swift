@@ -7,7 +7,7 @@ import Torch
 
 struct UNetTests {
     static let goldenNames = [
-        "classes", "cifar", "resnet", "plain", "learned", "fourier", "text", "text-linear",
+        "classes", "cifar", "resnet", "plain", "learned", "fourier", "text", "text-linear", "text-cross",
     ]
 
     /// Inputs and diffusers' own outputs on the same weights.

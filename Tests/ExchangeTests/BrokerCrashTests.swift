@@ -161,4 +161,38 @@ import Wire
         #expect(bench.leased.first?.alone == true)
         #expect(bench.core.jobs[bench.core.jobs.handles[0]]?.crashes == 0)
     }
+
+    @Test(
+        "a job that finds no memory alone goes to a worker that was not asked, and each is told how often it was in vain"
+    )
+    func outOfMemoryGoesToAnotherWorker() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        var workers = [bench.worker(1)]
+        let first = bench.leased[0].job
+        workers += [bench.worker(2), bench.worker(3)]
+        bench.nack(first, .outOfMemory, as: &workers[0])
+        var asked: [ConnectionID] = [], told: [UInt32] = []
+        for _ in 0..<4 {
+            bench.wait(.second / 2)
+            for _ in 0..<40 where bench.leased.isEmpty {
+                for place in workers.indices { bench.beat(1, as: &workers[place]) }
+                bench.wait(.second / 2)
+            }
+            guard let lease = bench.sent.first(where: { if case .job = $0.body { true } else { false } }),
+                let job = bench.leased.first, let place = workers.firstIndex(where: { $0.connection == lease.to })
+            else {
+                Issue.record("not leased")
+                return
+            }
+            #expect(job.alone)
+            asked.append(lease.to)
+            told.append(job.memoryFailures)
+            bench.nack(job.job, .outOfMemory, as: &workers[place])
+        }
+        // The first attempt shared its worker, as far as the broker knows: it is no failure alone.
+        #expect(told == [0, 1, 2, 3])
+        #expect(Set(asked.prefix(3)).count == 3, "each of the three before one is asked again")
+    }
 }

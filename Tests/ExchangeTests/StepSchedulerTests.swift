@@ -205,8 +205,30 @@ import Testing
         }
         #expect(walked.count == 7)
         for slot in wide { #expect(walked[slot.sample] == Array(0..<(slot.guided ? 2 : 3))) }
+    }
+
+    @Test("one sample is run however narrow passes became, and they become wide again")
+    func oneAtATime() throws {
+        var scheduler = StepScheduler(capacity: 8)
+        _ = try scheduler.add([walk(2), walk(2)], group: Self.group)
+        _ = try scheduler.add([Sample(passes: 2, guided: true)], group: Self.group)
+        _ = scheduler.next()
+        scheduler.giveUp()
         scheduler.narrow(to: 1)
-        #expect(scheduler.capacity == 2, "a guided sample must fit")
+        #expect(scheduler.capacity == 1 && scheduler.isNarrowed)
+        // One that came in since, too.
+        _ = try scheduler.add([Sample(passes: 1, guided: true)], group: Group(model: 2, shape: [1, 8, 8]))
+        var passes = 0
+        while let iteration = scheduler.next() {
+            #expect(iteration.slots.count == 1)
+            passes += 1
+            _ = scheduler.advance()
+        }
+        #expect(passes == 7)
+        for capacity in [2, 4, 8, 8] {
+            scheduler.widen()
+            #expect(scheduler.capacity == capacity && scheduler.isNarrowed == (capacity < 8))
+        }
     }
 
     /// The bound of the header: turns of `AdmissionQueue`, each after G·L passes at most.
@@ -228,9 +250,9 @@ import Testing
         }
         for _ in 0..<5 { try flood() }
         let patient = try scheduler.add([walk(longest)], group: groups[0])
-        // Of its band only jobs with an earlier deadline come after it: J = 1.
+        // Before it came in its band a job of each flood.
         let weights = (0...priorities).reduce(0.0) { $0 + Double(1 << $1) }
-        let turns = 4 * (2 * weights + Double(priorities + 1))
+        let turns = Double(4 * (2 * 5 + 1)) * (2 * weights + Double(priorities + 1))
         let bound = Int(turns) * groups.count * longest
         var passes = 0
         while scheduler.progress(of: patient)?.done == 0 {
@@ -266,7 +288,7 @@ import Testing
                 }
                 passes += 1
                 #expect(!iteration.slots.isEmpty)
-                #expect(iteration.slots.reduce(0) { $0 + ($1.guided ? 2 : 1) } <= scheduler.capacity)
+                #expect(iteration.width <= scheduler.capacity || iteration.slots.count == 1)
                 #expect(Set(iteration.slots.map(\.sample)).count == iteration.slots.count)
                 for slot in iteration.slots {
                     #expect(groups[slot.sample.ticket] == iteration.group)

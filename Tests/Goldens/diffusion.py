@@ -70,6 +70,13 @@ MODELS = {
         use_linear_projection=True, only_cross_attention=True, num_class_embeds=3, act_fn="gelu",
         resnet_time_scale_shift="scale_shift",
     ),
+    # Pixels that look at the text alone, but in the middle, where diffusers passes over the word.
+    "text-cross": dict(
+        text=4, sample_size=8, in_channels=1, out_channels=1, layers_per_block=1, block_out_channels=(4, 8),
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
+        norm_num_groups=2, attention_head_dim=2, only_cross_attention=True,
+    ),
 }
 
 

@@ -119,6 +119,8 @@ SETTINGS = [
     dict(sampler="dpm-solver++"), dict(sampler="dpm-solver++", timestep_spacing="leading"),
     dict(sampler="dpm-solver++", thresholding=True, sample_max_value=2.0, dynamic_thresholding_ratio=0.95),
     dict(sampler="euler"), dict(sampler="heun"), dict(sampler="heun", clip_sample=True),
+    dict(sampler="ddim", timestep_spacing="leading", set_alpha_to_one=False, raw=False),
+    dict(sampler="ddim", timestep_spacing="leading", set_alpha_to_one=False, steps_offset=1, eta=0.5, clip_sample=False),
 ]
 
 
@@ -134,7 +136,7 @@ def described(given, walk):
     config = walk.made.config
     clips = given["sampler"] in ("ddpm", "ddim", "heun") and config.get("clip_sample") and not config.get("thresholding")
     return dict(sampler=given["sampler"], eta=walk.eta, stride=1000 // walk.made.num_inference_steps, raw=walk.raw, variance=config.get("variance_type") or "",
-                prediction=config["prediction_type"], schedule=config["beta_schedule"],
+                end=0 if config.get("set_alpha_to_one", True) else 1, prediction=config["prediction_type"], schedule=config["beta_schedule"],
                 clip=config["clip_sample_range"] if clips else 0.0,
                 quantile=config["dynamic_thresholding_ratio"] if config.get("thresholding") else 0.0,
                 maximum=config["sample_max_value"] if config.get("thresholding") else 0.0)

@@ -26,11 +26,12 @@ struct PassTests {
     }
 
     private func loop(
-        slots: Int = 16, willRun: @escaping @Sendable (Int) throws -> Void = { _ in }
+        slots: Int = 16, _ willRun: @escaping @Sendable (Int) throws -> Void = { _ in }
     ) throws -> DenoiseLoop {
         DenoiseLoop(
             desk: try scene.desk(), run: scene.run, registry: try scene.registry(), slots: slots,
-            logger: Logger(label: "test"), willRun: willRun)
+            logger: Logger(label: "test"),
+            will: { if case .pass(let width) = $0 { try willRun(width) } })
     }
 
     private func run(_ jobs: [SentJob], slots: Int = 16) throws -> [WorkerCore.Command] {
@@ -40,6 +41,23 @@ struct PassTests {
     }
 
     // MARK: previews
+
+    @Test("a client has so many bytes of previews a second, however many jobs it has")
+    func previewPace() throws {
+        var pace = PreviewPace(), random = try SecureRandom()
+        let one = ClientID.random(using: &random), two = ClientID.random(using: &random)
+        var sent = 0
+        // 100 jobs of one client, a pass every 10 ms.
+        for pass in 0..<200 {
+            for _ in 0..<100 where pace.maySend(to: one, at: Double(pass) / 100) {
+                pace.sent(100_000, to: one, at: Double(pass) / 100)
+                sent += 100_000
+            }
+        }
+        #expect((8_000_000...10_000_000).contains(sent), "4 MiB a second for two seconds, and a quarter ahead")
+        #expect(!pace.maySend(to: one, at: 1.9) && pace.maySend(to: two, at: 1.9))
+        #expect(pace.maySend(to: one, at: 3))
+    }
 
     @Test("previews come every k passes, sealed for the client, of x̂_0; a result they are not")
     func previews() throws {
@@ -118,7 +136,7 @@ struct PassTests {
         for job in jobs[2...] { #expect(try scene.samples(of: job, in: commands).count == 16) }
     }
 
-    // MARK: memory
+    // MARK: memory; see also MemoryTests
 
     @Test("a pass that finds no memory is run again, half as wide, and the same samples come out")
     func outOfMemory() throws {
@@ -282,6 +300,8 @@ struct PassTests {
         var known = try JSONDecoder().decode(Known.self, from: Data(contentsOf: file))
         let key = try #require(known.keys.first)
         #expect(known.count == 1 && key.contains("cpu") && key.contains("1x4x4") && key.contains("1 threads"))
+        // The folder may be another machine's too.
+        #expect(Device.cpu.name.count > 3 && key.contains(Device.cpu.name))
         // It is believed, not found again.
         known[key] = [.init(width: 1, seconds: 1), .init(width: 37, seconds: 1)]
         try JSONEncoder().encode(known).write(to: file)

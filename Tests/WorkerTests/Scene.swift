@@ -25,7 +25,7 @@ final class Scene {
     let run: RunDescriptor
     let runID: RunID
 
-    /// - Parameter rows: class embeddings of the backbone; 3 are two labels and "none".
+    /// - Parameter rows: class embeddings of the backbone; 3 are two labels and "none", 0 no labels at all.
     init(cuts: [Int] = [], rows: Int = 3, selfConditioned: Bool = false) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "collafuse-worker-\(UUID())")
         let now = UnixTime.now
@@ -46,7 +46,8 @@ final class Scene {
     static func run(cuts: [Int] = [], rows: Int = 3, selfConditioned: Bool = false) throws -> RunDescriptor {
         try RunDescriptor(
             name: "tiny", schedule: Schedule(.cosine(), timesteps: 100),
-            image: RunDescriptor.ImageShape(channels: 1, height: 4, width: 4), labels: ["left", "right"],
+            image: RunDescriptor.ImageShape(channels: 1, height: 4, width: 4),
+            labels: rows == 0 ? [] : ["left", "right"],
             backboneConfig: configuration(rows: rows, selfConditioned: selfConditioned).json, allowedCuts: cuts,
             nonce: Array(0..<16), created: 1)
     }
@@ -62,7 +63,7 @@ final class Scene {
         configuration.inChannels = selfConditioned ? 2 : 1
         configuration.isSelfConditioned = selfConditioned
         configuration.outChannels = 1
-        configuration.classEmbeddings = rows
+        configuration.classEmbeddings = rows == 0 ? nil : rows
         return configuration
     }
 

@@ -63,6 +63,7 @@ void ct_set_gradients_enabled(bool on);
 ct_status ct_mixed_enter(int32_t dtype);
 ct_status ct_mixed_leave(void);
 ct_status ct_cuda_devices(int32_t *out);
+ct_status ct_cuda_device_name(int32_t index, char *out, int64_t capacity);  // its maker's, cut off to fit
 bool ct_cpu_has_bfloat16(void);  // instructions that multiply bfloat16
 void ct_free(ct_tensor tensor);  // NULL is allowed
 

@@ -1,5 +1,6 @@
 internal import Chain
 internal import Diffusion
+internal import Foundation
 internal import Safetensors
 internal import Torch
 internal import Wire
@@ -19,6 +20,8 @@ struct HeadSampler {
     struct Chunk: Sendable {
         let first: UInt32
         let labels: [Int]
+        /// Those that ask for something by a text; none: they do not.
+        var prompts: [Int] = []
     }
 
     private let run: RunDescriptor
@@ -41,8 +44,17 @@ struct HeadSampler {
         known = Set(model.record?.trainedLabels ?? [])
     }
 
-    /// Held labels first, then the others; `chunk` samples at a time.
+    /// Held labels first, then the others; or prompt by prompt. `chunk` samples at a time.
     var chunks: [Chunk] {
+        if let text = request.text {
+            let prompts = (0..<text.prompts(guidance: request.guidance)).flatMap {
+                Array(repeating: $0, count: request.perLabel)
+            }
+            return stride(from: 0, to: prompts.count, by: request.chunk).map { start in
+                let part = Array(prompts[start..<min(start + request.chunk, prompts.count)])
+                return Chunk(first: UInt32(start), labels: part.map { _ in run.nullLabel }, prompts: part)
+            }
+        }
         let unseen = (0..<run.nullLabel).filter { !request.held.contains($0) }
         let labels =
             request.held.flatMap { Array(repeating: $0, count: request.perLabel) }
@@ -67,6 +79,12 @@ struct HeadSampler {
         message.previewEvery = UInt32(clamping: request.previewEvery)
         if let seconds = request.within { message.deadlineMs = .now + Int64(seconds * 1000) }
         return message
+    }
+
+    /// The tensors that go with the message.
+    func tensors(_ chunk: Chunk) throws -> Data {
+        guard let text = request.text else { return Data() }
+        return try text.tensors(chunk.prompts, guidance: request.guidance)
     }
 
     /// Takes a chunk from the cut to the end.
@@ -94,7 +112,7 @@ struct HeadSampler {
                 seed: seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
                 timesteps: timesteps,
                 sampler: isKnown ? sampler : sampler.withoutNoise,
-                guidance: isKnown ? request.guidance : 1)
+                guidance: isKnown && request.text == nil ? request.guidance : 1)
         }
         let final = head.sample(from: state, plans).state.x.clamped(-1, 1)
         return chunk.labels.enumerated().map { index, label in

@@ -36,13 +36,16 @@ public struct SampleRequest: Sendable {
     public var previewEvery: Int
     /// Seconds from now in which the workers are to be through; else they leave it. nil: no matter when.
     public var within: Double?
+    /// What the samples are to show, for a backbone that looks at text: as many samples of each prompt as `perLabel` says. The head
+    /// finishes them without. nil: nothing.
+    public var text: PromptEmbeddings?
     /// Threads that one tensor operation may use.
     public var threads: Int
 
     public init(
         held: [Int], perLabel: Int, unseenPerLabel: Int = 0, cut: Int, steps: Int = 50, sampler: SamplerChoice = .ddim,
         guidance: Double = 1, seed: UInt64? = nil, chunk: Int = 32, previewEvery: Int = 0, within: Double? = nil,
-        threads: Int = 1
+        text: PromptEmbeddings? = nil, threads: Int = 1
     ) {
         self.held = held
         self.perLabel = perLabel
@@ -55,6 +58,7 @@ public struct SampleRequest: Sendable {
         self.chunk = chunk
         self.previewEvery = previewEvery
         self.within = within
+        self.text = text
         self.threads = threads
     }
 
@@ -72,6 +76,9 @@ public struct SampleRequest: Sendable {
                 .badRequest,
                 "samples are drawn in at least 2 steps, 1 to 1024 in a job, with at least one thread and guidance in 0…100"
             )
+        }
+        if let text, text.prompts(guidance: guidance) < 1 {
+            throw ClientError(.badRequest, "guidance leads away from the last prompt, the empty one: there is no other")
         }
     }
 }

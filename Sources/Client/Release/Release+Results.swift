@@ -22,6 +22,8 @@ package struct SpooledJob: Sendable {
 package struct SpooledRequest: Sendable {
     package let job: JobID
     package let request: WireDenoiseRequest
+    /// What it starts from, or is to show.
+    let tensors: Data
     /// Whether its result is here.
     package let isSurfaced: Bool
 }
@@ -77,7 +79,9 @@ extension Release {
                 throw ClientError(.storage, "job \(job.job.short) of the spool is damaged: \(error)")
             }
             requests.append(
-                SpooledRequest(job: job.job, request: payload.denoiseRequest, isSurfaced: job.isSurfaced))
+                SpooledRequest(
+                    job: job.job, request: payload.denoiseRequest, tensors: payload.tensors,
+                    isSurfaced: job.isSurfaced))
         }
         return requests
     }

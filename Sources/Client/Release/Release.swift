@@ -189,12 +189,16 @@ package actor Release {
     }
 
     /// Makes a job of a request that starts from noise: nothing of any image leaves.
+    ///
+    /// - Parameter text: embeddings of prompts, as safetensors; empty: none.
     package func denoise(
-        _ request: WireDenoiseRequest, to poolKey: PoolKey, now: UnixTime, lifetime: UnixTime = Release.defaultLifetime,
+        _ request: WireDenoiseRequest, text: Data = Data(), to poolKey: PoolKey, now: UnixTime,
+        lifetime: UnixTime = Release.defaultLifetime,
         costCeiling: UInt64 = 0
     ) throws(ClientError) -> JobID {
         var payload = WirePayload()
         payload.denoiseRequest = request
+        payload.tensors = text
         return try add(payload.encoded, kind: .denoise, poolKey, now, lifetime, costCeiling)
     }
 

@@ -7,7 +7,7 @@ struct ConfigObject {
 
     /// - Parameter name: what the object is called in errors.
     init(_ json: String, name: String) throws(DiffusionError) {
-        guard case .object(let values)? = try? JSONDecoder().decode(JSONValue.self, from: Data(json.utf8)) else {
+        guard case .object(let values)? = try? JSONValue(python: json) else {
             throw DiffusionError(.badConfig, "\(name) is not a JSON object")
         }
         self.name = name
@@ -60,7 +60,7 @@ struct ConfigObject {
     func integer(_ key: String, from least: Int = 1) throws(DiffusionError) -> Int? {
         guard let value = try number(key) else { return nil }
         guard let whole = Int(exactly: value), (least...Self.greatest).contains(whole) else {
-            throw fault(key, "a whole number of \(least) or more is wanted, not \(describe(key))")
+            throw fault(key, "a whole number in \(least)…\(Self.greatest) is wanted, not \(describe(key))")
         }
         return whole
     }
@@ -83,7 +83,7 @@ struct ConfigObject {
         }
         return try entries.map { (entry: JSONValue) throws(DiffusionError) -> Int in
             guard case .integer(let value) = entry, (1...Self.greatest).contains(value) else {
-                throw fault(key, "whole numbers of 1 or more are wanted, not \(describe(key))")
+                throw fault(key, "whole numbers in 1…\(Self.greatest) are wanted, not \(describe(key))")
             }
             return value
         }
@@ -146,7 +146,8 @@ struct ConfigObject {
         closest(to: name, among: known).map { "; the closest that is: '\($0)'" } ?? ""
     }
 
-    private func describe(_ key: String) -> String {
+    /// Its value, cut short.
+    func describe(_ key: String) -> String {
         let text = (values[key]?.description ?? "nothing").split(whereSeparator: \.isWhitespace).joined(separator: " ")
         return text.count > 60 ? text.prefix(60) + "…" : text
     }

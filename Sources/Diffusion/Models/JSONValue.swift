@@ -42,15 +42,39 @@ enum JSONValue: Hashable, Sendable, Codable, CustomStringConvertible {
         }
     }
 
-    /// Indented, with sorted keys: equal values have equal text. Numbers that JSON cannot write do not occur.
+    /// Indented, with sorted keys: equal values have equal text.
     var description: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        encoder.nonConformingFloatEncodingStrategy = .convertToString(
+            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
         guard let data = try? encoder.encode(self) else { return "null" }
         return String(decoding: data, as: UTF8.self) + "\n"
     }
 }
 
 extension JSONValue {
+    /// JSON as Python writes it: with `Infinity`, `-Infinity` and `NaN` where numbers are none.
+    init(python text: String) throws {
+        let words = ["Infinity", "-Infinity", "NaN"]
+        /// No file has such text of its own.
+        func marked(_ word: String) -> String { "\u{F8FF}\(word)" }
+        let decoder = JSONDecoder()
+        decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+            positiveInfinity: marked(words[0]), negativeInfinity: marked(words[1]), nan: marked(words[2]))
+        var json = Data(), rest = Array(text.utf8)[...], isText = false
+        while let next = rest.first {
+            if !isText, let word = words.first(where: { rest.starts(with: $0.utf8) }) {
+                json += Data("\"\(marked(word))\"".utf8)
+                rest.removeFirst(word.utf8.count)
+                continue
+            }
+            json.append(rest.removeFirst())
+            if isText, next == UInt8(ascii: "\\"), let escaped = rest.popFirst() { json.append(escaped) }
+            if next == UInt8(ascii: "\"") { isText.toggle() }
+        }
+        self = try decoder.decode(JSONValue.self, from: json)
+    }
+
     init(_ value: Int?) { self = value.map(JSONValue.integer) ?? .null }
 }

@@ -119,8 +119,19 @@ extension UNet {
         let folder = ModelDirectory.part("unet", of: folder, holding: ModelDirectory.configFile)
         let configuration = try UNetConfiguration(json: ModelDirectory.text(folder, ModelDirectory.configFile))
         let weights = try ModelWeights(contentsOf: folder)
-        var source = ParameterSource.zeros(dtype: dtype ?? weights.dtype, device: device)
-        self.init(configuration, &source)
-        try weights.fill(self)
+        do {
+            self = try TorchError.catching {
+                var source = ParameterSource.unfilled(dtype: dtype ?? weights.dtype, device: device)
+                let network = UNet(configuration, &source)
+                try weights.fill(network)
+                return network
+            }
+        } catch let error as TorchError {
+            throw DiffusionError(.badModel, "\(folder.path) cannot become a network", because: error)
+        } catch let error as DiffusionError {
+            throw error
+        } catch {
+            throw DiffusionError(.badModel, "\(folder.path) cannot become a network: \(error)")
+        }
     }
 }

@@ -60,9 +60,10 @@ package struct ModelRecord: Hashable, Sendable, Codable {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         do { self = try decoder.decode(ModelRecord.self, from: json) } catch {
-            throw DiffusionError(.badDirectory, "\(ModelDirectory.recordFile) cannot be read: \(error)")
+            throw DiffusionError(
+                .badDirectory, "\(ModelDirectory.recordFile) is no record of a model: write it anew, or remove it")
         }
-        guard firstTimestep >= 1, lastTimestep >= firstTimestep, labels >= 0,
+        guard firstTimestep >= 1, lastTimestep >= firstTimestep, (0...1_000_000).contains(labels),
             trainedLabels.allSatisfy({ (0..<max(1, labels)).contains($0) })
         else {
             throw DiffusionError(.badDirectory, "\(ModelDirectory.recordFile) names timesteps or labels that cannot be")

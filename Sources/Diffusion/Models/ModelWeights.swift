@@ -93,7 +93,7 @@ extension ModelWeights {
         do {
             try network.load(renamed(archive, for: network.namedParameters))
         } catch let error as TorchError {
-            throw DiffusionError(.badModel, "\(name): \(error.message)")
+            throw DiffusionError(.badModel, name, because: error)
         } catch {
             throw DiffusionError(.badModel, "\(name): \(error)")
         }

@@ -19,20 +19,42 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         case lms = "LMSDiscreteScheduler"
         case eulerAncestral = "EulerAncestralDiscreteScheduler"
         case unipc = "UniPCMultistepScheduler"
+
+        /// Whether its timesteps are leading unless it is told otherwise; else they are spread evenly.
+        var counts: Bool { [.ddpm, .ddim, .pndm].contains(self) }
+        /// Whether it clips x̂_0 unless it is told otherwise.
+        var clips: Bool { [.ddpm, .ddim].contains(self) }
     }
 
     /// How its maker sampled, by diffusers' defaults where the file is silent.
     package struct Sampling: Hashable, Sendable {
         package var family = Family.ddpm
-        package var spacing = TimestepSpacing.trailing
+        /// nil: the file is silent.
+        var toldSpacing: TimestepSpacing?
         /// Added to diffusers' timesteps where the spacing is leading.
         package var stepsOffset = 0
-        /// Greatest |x̂_0|; nil: not clipped.
-        package var clip: Double? = 1
+        /// nil: the file is silent.
+        var toldClips: Bool?
+        var clipRange = 1.0
         /// Dynamic thresholding: the quantile of |x̂_0|, and its greatest value; nil: none.
         package var thresholding: Thresholding?
         /// DDPM's `variance_type`.
         package var variance = "fixed_small"
+        /// Where DDIM's last step leads: to the image, or to t = 1 without `set_alpha_to_one`.
+        package var end = 0
+        /// What some of our samplers do not do.
+        package var unsupported: [Unsupported] = []
+
+        package var spacing: TimestepSpacing { toldSpacing ?? (family.counts ? .leading : .linspace) }
+        /// Greatest |x̂_0|; nil: not clipped.
+        package var clip: Double? { toldClips ?? family.clips ? clipRange : nil }
+
+        /// A key with a value by which diffusers' schedulers of these names step otherwise than ours.
+        package struct Unsupported: Hashable, Sendable {
+            package let key: String
+            package let value: String
+            package let samplers: [Sampler.Name]
+        }
 
         package struct Thresholding: Hashable, Sendable {
             package let quantile: Double
@@ -52,18 +74,22 @@ package struct SchedulerConfiguration: Hashable, Sendable {
     package init(schedule: Schedule, prediction: Prediction) {
         self.schedule = schedule
         self.prediction = prediction
-        sampling = Sampling()
+        sampling = Sampling(toldSpacing: .trailing)
     }
 
     /// - Throws: `badConfig`, naming the key at fault.
     package init(json: String) throws(DiffusionError) {
         let object = try ConfigObject(json, name: ModelDirectory.schedulerFile)
+        try object.allow(Self.keys)
         let family: Family = try object.choice("_class_name") ?? .ddpm
         guard let timesteps = try object.integer("num_train_timesteps") else {
             throw object.fault("num_train_timesteps", "it is missing")
         }
         if try object.flag("rescale_betas_zero_snr") == true {
             throw object.fault("rescale_betas_zero_snr", "only false is supported here")
+        }
+        if try object.flag("predict_epsilon") == false {
+            throw object.fault("predict_epsilon", "it is diffusers' old word: say prediction_type, sample, instead")
         }
         let kind = try Self.kind(object, family)
         let offsetNoise = try object.number("_collafuse_offset_noise") ?? 0
@@ -103,22 +129,6 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         case linear
         case scaledLinear = "scaled_linear"
         case cosine = "squaredcos_cap_v2"
-    }
-
-    private static func sampling(_ object: ConfigObject, _ family: Family) throws(DiffusionError) -> Sampling {
-        let counts = [.ddpm, .ddim, .pndm].contains(family)
-        let clips = try object.flag("clip_sample") ?? [.ddpm, .ddim].contains(family)
-        var sampling = Sampling(family: family)
-        sampling.spacing = try object.choice("timestep_spacing") ?? (counts ? .leading : .linspace)
-        sampling.stepsOffset = try object.integer("steps_offset", from: 0) ?? 0
-        sampling.clip = clips ? try object.number("clip_sample_range") ?? 1 : nil
-        if try object.flag("thresholding") == true {
-            sampling.thresholding = Sampling.Thresholding(
-                quantile: try object.number("dynamic_thresholding_ratio") ?? 0.995,
-                maximum: try object.number("sample_max_value") ?? 1)
-        }
-        sampling.variance = try object.string("variance_type") ?? sampling.variance
-        return sampling
     }
 
     /// As a `DDPMScheduler`, whose schedule and prediction are this one's.

@@ -24,7 +24,8 @@ struct MidBlock: Module {
                 configuration.addAttention
                 ? .attention(AttentionBlock(channels, configuration, groups: groups, scale: scale, &source)) : nil
         case (.crossAttention, _):
-            mixer = Mixer(channels, level: level, attends: false, reads: true, configuration, &source)
+            mixer = Mixer(
+                channels, level: level, attends: false, reads: true, isMiddle: true, configuration, &source)
         case (.attention, .some):
             mixer = nil
             second = nil

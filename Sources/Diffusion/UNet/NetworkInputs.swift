@@ -14,9 +14,14 @@ package struct NetworkInputs {
     private let timesteps: Tensor
     private let labels: Tensor?
     private let text: Tensor?
+    /// What a person may have meant otherwise: tensors that nobody looks at, timesteps that the network has not seen.
+    package let notes: [String]
 
+    /// - Parameter steps: T of the chain that the network was trained on; nil: nobody says.
     /// - Throws: `badInput`, naming the tensor at fault.
-    package init(_ archive: SafetensorsArchive, for network: UNet) throws(DiffusionError) {
+    package init(
+        _ archive: SafetensorsArchive, for network: UNet, trainedOn steps: Int? = nil
+    ) throws(DiffusionError) {
         let configuration = network.configuration
         let sample = try Self.finite(archive, "sample")
         let factor = 1 << (configuration.blockOutChannels.count - 1), shape = sample.shape
@@ -32,6 +37,25 @@ package struct NetworkInputs {
         timesteps = try Self.timesteps(archive, shape[0], configuration)
         labels = try Self.labels(archive, shape[0], configuration)
         text = try Self.text(archive, shape[0], configuration)
+        notes = Self.notes(archive, timesteps.doubles, steps, configuration)
+    }
+
+    private static let names: Set<String> = ["sample", "timestep", "class_labels", "encoder_hidden_states"]
+
+    private static func notes(
+        _ archive: SafetensorsArchive, _ timesteps: [Double], _ steps: Int?, _ configuration: UNetConfiguration
+    ) -> [String] {
+        var notes = archive.names.filter { !names.contains($0) }.sorted().map {
+            "tensor '\($0)' is not looked at: a network is called with \(names.sorted().joined(separator: ", "))"
+        }
+        guard configuration.timeEmbeddingType == .positional else { return notes }
+        let last = Double(steps ?? .max) - 1
+        if let odd = timesteps.first(where: { $0 < 0 || $0 > last || $0 != $0.rounded() }) {
+            notes.append(
+                "tensor 'timestep': the network was trained on the whole numbers 0…\(steps.map { "\($0 - 1)" } ?? ""), not on \(odd)"
+            )
+        }
+        return notes
     }
 
     /// [N, C, H, W] float32, whatever the network computes in.

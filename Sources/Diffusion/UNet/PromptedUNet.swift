@@ -72,6 +72,7 @@ enum ChainUNet: DenoisingNetwork {
 
     var classEmbeddings: Int? { network.classEmbeddings }
     var isSelfConditioned: Bool { network.isSelfConditioned }
+    var textWidth: Int? { network.textWidth }
     func checkChain() throws(DiffusionError) { try network.checkChain() }
     func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?) -> Tensor { network(x, timesteps, labels) }
     func name(_ parameters: inout ParameterNames) { network.name(&parameters) }

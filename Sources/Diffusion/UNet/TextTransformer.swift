@@ -40,16 +40,20 @@ struct TextTransformer: Module {
     /// diffusers' own, whatever the U-Net's is.
     private static let normEpsilon = 1e-6
 
-    /// - Parameter level: the resolution, 0 the highest.
+    /// - Parameters:
+    ///   - level: the resolution, 0 the highest.
+    ///   - crossOnly: whether pixels look at the text alone.
     init(
-        _ channels: Int, level: Int, _ configuration: UNetConfiguration, _ text: UNetConfiguration.Text,
-        _ source: inout ParameterSource
+        _ channels: Int, level: Int, crossOnly: Bool, _ configuration: UNetConfiguration,
+        _ text: UNetConfiguration.Text, _ source: inout ParameterSource
     ) {
         norm = GroupNorm(groups: configuration.normGroups, channels, epsilon: Self.normEpsilon, &source)
         entry = Projection(channels, linear: text.linearProjection, &source)
         var layers: [TextTransformerLayer] = []
         for _ in 0..<text.layers[level] {
-            layers.append(TextTransformerLayer(channels, heads: text.heads[level], text, &source))
+            layers.append(
+                TextTransformerLayer(
+                    channels, heads: text.heads[level], context: text.width, crossOnly: crossOnly, &source))
         }
         self.layers = layers
         exit = Projection(channels, linear: text.linearProjection, &source)
@@ -85,14 +89,17 @@ struct TextTransformerLayer: Module {
     /// Width of the feed-forward part over the channels.
     private static let widening = 4
 
-    init(_ channels: Int, heads: Int, _ text: UNetConfiguration.Text, _ source: inout ParameterSource) {
+    /// - Parameters:
+    ///   - context: D
+    ///   - crossOnly: whether h looks at the text in its first attention too.
+    init(_ channels: Int, heads: Int, context: Int, crossOnly: Bool, _ source: inout ParameterSource) {
         let width = channels / heads, inner = Self.widening * channels
-        crossOnly = text.crossOnly
+        self.crossOnly = crossOnly
         norm1 = LayerNorm(channels, &source)
         first = HeadedAttention(
-            channels, heads: heads, width: width, context: crossOnly ? text.width : nil, bias: false, &source)
+            channels, heads: heads, width: width, context: crossOnly ? context : nil, bias: false, &source)
         norm2 = LayerNorm(channels, &source)
-        second = HeadedAttention(channels, heads: heads, width: width, context: text.width, bias: false, &source)
+        second = HeadedAttention(channels, heads: heads, width: width, context: context, bias: false, &source)
         norm3 = LayerNorm(channels, &source)
         gate = Linear(channels, 2 * inner, &source)
         out = Linear(inner, channels, &source)
@@ -137,19 +144,22 @@ enum Mixer: Module {
 }
 
 extension Mixer {
-    /// That of a block on the way down or up; nil: it has none.
+    /// That of a block; nil: it has none.
     ///
     /// - Parameters:
     ///   - attends: whether the block is one of attention among pixels.
     ///   - reads: whether it is one that looks at text.
+    ///   - isMiddle: whether it is the lowest, which `only_cross_attention` does not reach.
     init?(
-        _ channels: Int, level: Int, attends: Bool, reads: Bool, _ configuration: UNetConfiguration,
-        _ source: inout ParameterSource
+        _ channels: Int, level: Int, attends: Bool, reads: Bool, isMiddle: Bool = false,
+        _ configuration: UNetConfiguration, _ source: inout ParameterSource
     ) {
         if attends {
             self = .attention(AttentionBlock(channels, configuration, groups: configuration.normGroups, &source))
         } else if reads, let text = configuration.text {
-            self = .transformer(TextTransformer(channels, level: level, configuration, text, &source))
+            self = .transformer(
+                TextTransformer(
+                    channels, level: level, crossOnly: text.crossOnly && !isMiddle, configuration, text, &source))
         } else {
             return nil
         }

@@ -65,15 +65,8 @@ package struct UNet: DenoisingNetwork {
         convOut = Conv2d(channels[0], configuration.outChannels, kernel: 3, padding: 1, &source)
     }
 
-    package func checkChain() throws(DiffusionError) {
-        try configuration.checkChain()
-        guard !configuration.wantsText else {
-            throw DiffusionError(
-                .badConfig,
-                "\(ModelDirectory.configFile): key '_class_name': a UNet2DConditionModel looks at text: give it embeddings of the prompts"
-            )
-        }
-    }
+    package var textWidth: Int? { configuration.wantsText ? configuration.text?.width : nil }
+    package func checkChain() throws(DiffusionError) { try configuration.checkChain() }
 
     package func callAsFunction(_ x: Tensor, _ timesteps: Tensor, _ labels: Tensor?) -> Tensor {
         self(x, timesteps, labels, text: nil)

@@ -60,7 +60,7 @@ package struct UNetConfiguration: Hashable, Sendable {
         package var layers: [Int]
         /// Whether transformers begin and end with a linear layer; else with a convolution of one pixel, which is the same.
         package var linearProjection = false
-        /// Whether pixels look at the text alone, never at each other.
+        /// Whether pixels look at the text alone, never at each other, but in the middle.
         package var crossOnly = false
     }
 

@@ -1071,6 +1071,9 @@ package nonisolated struct WireJob: Sendable {
   /// Clears the value of `checkpoint`. Subsequent reads from it will return its default value.
   package mutating func clearCheckpoint() {self._checkpoint = nil}
 
+  /// attempts alone that were handed back with OUT_OF_MEMORY
+  package var memoryFailures: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -2928,7 +2931,7 @@ nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Job"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}lease_ms\0\u{1}alone\0\u{1}checkpoint\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}job\0\u{3}lease_ms\0\u{1}alone\0\u{1}checkpoint\0\u{3}memory_failures\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2940,6 +2943,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.leaseMs) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.alone) }()
       case 4: try { try decoder.decodeSingularMessageField(value: &self._checkpoint) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.memoryFailures) }()
       default: break
       }
     }
@@ -2962,6 +2966,9 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     try { if let v = self._checkpoint {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
     } }()
+    if self.memoryFailures != 0 {
+      try visitor.visitSingularUInt32Field(value: self.memoryFailures, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2970,6 +2977,7 @@ nonisolated extension WireJob: SwiftProtobuf.Message, SwiftProtobuf._MessageImpl
     if lhs.leaseMs != rhs.leaseMs {return false}
     if lhs.alone != rhs.alone {return false}
     if lhs._checkpoint != rhs._checkpoint {return false}
+    if lhs.memoryFailures != rhs.memoryFailures {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -146,6 +146,9 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
 
   /// the request's deadline has passed, or cannot be met any more
   case tooLate // = 7
+
+  /// no worker that tried has the memory for it
+  case noMemory // = 8
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -162,6 +165,7 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
     case 5: self = .cutNotCovered
     case 6: self = .replaced
     case 7: self = .tooLate
+    case 8: self = .noMemory
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -176,6 +180,7 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
     case .cutNotCovered: return 5
     case .replaced: return 6
     case .tooLate: return 7
+    case .noMemory: return 8
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -190,6 +195,7 @@ package nonisolated enum WireFailureCode: SwiftProtobuf.Enum, Swift.CaseIterable
     .cutNotCovered,
     .replaced,
     .tooLate,
+    .noMemory,
   ]
 
 }
@@ -316,7 +322,8 @@ package nonisolated struct WirePublishReceipt: Sendable {
   package init() {}
 }
 
-/// Tensors: none when it starts from noise; "x" F32 [N, C, H, W] when it starts from masked images.
+/// Tensors: "x" F32 [N, C, H, W] when it starts from masked images, none when it starts from noise. Where the backbone looks at text "text" F32
+/// [N or 1, S, D], what a text encoder made of the prompts, and for guidance "no_text" [1, S, D], what it made of the empty one.
 package nonisolated struct WireDenoiseRequest: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -396,8 +403,8 @@ package nonisolated struct WireDenoisePreview: Sendable {
   package init() {}
 }
 
-/// Where the samples of a running job stand. Tensors: "x" F32 [N, C, H, W]; "memory" likewise where a sampler looks back; the metadata entry
-/// "samples" says of each its plan, its model version and how often the network was asked.
+/// Where those samples of a running job stand that have begun. Tensors: "x" F32 [N, C, H, W]; "memory" likewise where a sampler looks back; the
+/// metadata entry "samples" has their plans, and says of each its number, its model version and how often the network was asked.
 package nonisolated struct WireDenoiseCheckpoint: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -439,7 +446,7 @@ nonisolated extension WireSamplerKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireFailureCode: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_BAD_PAYLOAD\0\u{1}FAILURE_CODE_BAD_SIGNATURE\0\u{1}FAILURE_CODE_BAD_REQUEST\0\u{1}FAILURE_CODE_OVER_CEILING\0\u{1}FAILURE_CODE_CUT_NOT_COVERED\0\u{1}FAILURE_CODE_REPLACED\0\u{1}FAILURE_CODE_TOO_LATE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_CODE_UNSPECIFIED\0\u{1}FAILURE_CODE_BAD_PAYLOAD\0\u{1}FAILURE_CODE_BAD_SIGNATURE\0\u{1}FAILURE_CODE_BAD_REQUEST\0\u{1}FAILURE_CODE_OVER_CEILING\0\u{1}FAILURE_CODE_CUT_NOT_COVERED\0\u{1}FAILURE_CODE_REPLACED\0\u{1}FAILURE_CODE_TOO_LATE\0\u{1}FAILURE_CODE_NO_MEMORY\0")
 }
 
 nonisolated extension WirePayload: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

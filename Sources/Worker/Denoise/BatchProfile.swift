@@ -5,11 +5,13 @@ package import Foundation
 package import Logging
 internal import Sodium
 package import Torch
+internal import Workbench
 
 /// How wide a forward pass is worth being on this machine, found by trying.
 ///
 /// Wider passes do more a second until the machine is full, and then only take longer, which those wait for who come, go or are
-/// cancelled between two passes. What was found is kept beside the registry, `passes.json`, for the workers that start later.
+/// cancelled between two passes. What was found is kept beside the registry, `passes.json`, for the workers that start later, on this
+/// machine or on others that share the folder: each processor has an entry of its own.
 package struct BatchProfile {
     package struct Measurement: Hashable, Sendable, Codable {
         /// Network inputs.
@@ -29,6 +31,8 @@ package struct BatchProfile {
     private static let widest = 256
     /// Less than the best by this is as good.
     private static let tolerance = 0.05
+    /// Of the texts that a backbone is tried with, where it looks at some: as CLIP writes them.
+    private static let tokens = 77
     static let file = "passes.json"
 
     private let folder: URL
@@ -45,17 +49,21 @@ package struct BatchProfile {
     /// - Parameters:
     ///   - device: and `dtype`, that passes are run on and in.
     ///   - threads: that one operation may use.
-    /// - Throws: what makes a network of the run's configuration fail.
+    /// - Throws: `badSettings` where the device has no memory for the network; what else makes one of the run's configuration fail.
     package func cap(for run: RunDescriptor, device: Device = .cpu, dtype: DType = .float32, threads: Int) throws
         -> Int
     {
         let model = BLAKE2b.hash(Array(run.backboneConfig.utf8), length: 16).map { String(format: "%02x", $0) }.joined()
         let image = run.image
         let key =
-            "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(dtype) \(threads) threads"
+            "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(device.name) \(dtype) \(threads) threads"
         var known = read()
         if let measured = known[key], let cap = Self.choose(measured) { return cap }
-        let measured = try measure(run, device, dtype)
+        let measured: [Measurement]
+        do { measured = try measure(run, device, dtype) } catch  where error.isForMemory {
+            throw WorkerError(
+                .badSettings, "\(device) (\(device.name)) has no memory for the run's backbone: \(error)")
+        }
         guard let cap = Self.choose(measured) else { return 2 }
         known[key] = measured
         write(known)
@@ -80,10 +88,13 @@ package struct BatchProfile {
 
     /// A few passes of each width, with random weights: how long one takes does not depend on them.
     private func measure(_ run: RunDescriptor, _ device: Device, _ dtype: DType) throws -> [Measurement] {
-        var source = ParameterSource(seed: 0)
-        let network = UNet(try UNetConfiguration(json: run.backboneConfig), &source)
-        network.prepareForInference(dtype: dtype, device: device)
-        let denoiser = try Denoiser(network, on: run.schedule, labels: run.labels.count)
+        let configuration = try UNetConfiguration(json: run.backboneConfig)
+        let denoiser = try TorchError.catching {
+            var source = ParameterSource(seed: 0)
+            let network = UNet(configuration, &source)
+            network.prepareForInference(dtype: dtype, device: device)
+            return try Denoiser(network, on: run.schedule, labels: run.labels.count, withText: true)
+        }
         var measured: [Measurement] = []
         var width = 1
         while width <= Self.widest {
@@ -94,7 +105,7 @@ package struct BatchProfile {
                 seconds =
                     first > Self.longest / 4
                     ? first : min(try time(denoiser, width, run), try time(denoiser, width, run))
-            } catch let error as TorchError where error.code == .outOfMemory { break }
+            } catch  where error.isForMemory && width > 1 { break }
             measured.append(Measurement(width: width, seconds: seconds))
             if seconds > Self.longest / 2 { break }
             width *= 2
@@ -107,13 +118,18 @@ package struct BatchProfile {
         let image = run.image
         let plan = SamplePlan(
             seed: 0, number: 0, label: 0, timesteps: try TimestepList(from: run.schedule.timesteps, to: 0, steps: 1))
-        let start = ChainState(
-            noiseFor: [(0, 0)], imageShape: [image.channels, image.height, image.width], on: run.schedule)
-        var samples = (0..<width).map { _ in SampleState(plan, from: start) }
-        let began = ContinuousClock.now
-        // Read, so that it is computed on a device that works on its own.
-        _ = try TorchError.catching { withoutGradients { denoiser.advance(&samples).isFinite } }
-        return (ContinuousClock.now - began) / .seconds(1)
+        return try TorchError.catching {
+            let start = ChainState(
+                noiseFor: [(0, 0)], imageShape: [image.channels, image.height, image.width], on: run.schedule)
+            var samples = (0..<width).map { _ in SampleState(plan, from: start) }
+            let began = ContinuousClock.now
+            // Read, so that it is computed on a device that works on its own.
+            let text = denoiser.network.textWidth.map { Tensor.zeros([width, Self.tokens, $0]) }
+            _ = withoutGradients {
+                denoiser.advance(&samples, text: text.map { TextRows(prompts: $0, none: $0) }).isFinite
+            }
+            return (ContinuousClock.now - began) / .seconds(1)
+        }
     }
 
     private func read() -> [String: [Measurement]] {

@@ -22,16 +22,16 @@ package struct DenoiseLoop: Engine {
     private let dtype: DType
     private let checkpoints: CheckpointSettings
     private let logger: Logger
-    private let willRun: @Sendable (Int) throws -> Void
+    private let will: @Sendable (DenoiseWork) throws -> Void
 
     /// - Parameters:
     ///   - slots: the widest forward pass, in network inputs.
-    ///   - willRun: called before each pass with its width: tests let passes fail here.
+    ///   - will: called before libtorch is: tests let it fail here.
     package init(
         desk: JobDesk, run: RunDescriptor, registry: ModelRegistry, slots: Int,
         device: Device = .cpu, dtype: DType = .float32, checkpoints: CheckpointSettings = CheckpointSettings(),
         logger: Logger,
-        willRun: @escaping @Sendable (Int) throws -> Void = { _ in }
+        will: @escaping @Sendable (DenoiseWork) throws -> Void = { _ in }
     ) {
         self.desk = desk
         self.run = run
@@ -41,14 +41,14 @@ package struct DenoiseLoop: Engine {
         self.dtype = dtype
         self.checkpoints = checkpoints
         self.logger = logger
-        self.willRun = willRun
+        self.will = will
     }
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
         var batch = RunningBatch(
             desk: desk, run: run,
-            shelf: ModelShelf(registry, run: run, device: device, dtype: dtype, logger: logger), slots: slots,
-            checkpoints: checkpoints, logger: logger, willRun: willRun, send: send)
+            shelf: ModelShelf(registry, run: run, device: device, dtype: dtype, logger: logger, will: will),
+            slots: slots, checkpoints: checkpoints, logger: logger, will: will, send: send)
         var isStopping = false
         while !isStopping {
             // First, so that a job that waits at the start finds the backbone that is there.

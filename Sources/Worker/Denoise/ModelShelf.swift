@@ -17,9 +17,10 @@ struct ModelShelf {
     private let device: Device
     private let dtype: DType
     private let logger: Logger
+    private let will: @Sendable (DenoiseWork) throws -> Void
     private var models: [UInt64: (version: Version, denoiser: Denoiser<UNet>)] = [:]
     private(set) var newest: Version?
-    private var looked = Date.distantPast
+    private var nextLook = Date.distantPast
     /// A version that could not be read is not tried again.
     private var broken: Set<UInt64> = []
     /// Folders that are no version of the run, and were spoken of.
@@ -27,15 +28,21 @@ struct ModelShelf {
 
     /// How often the registry is looked at, in seconds.
     private static let interval = 0.5
+    /// Seconds until a version for which there was no memory is tried again.
+    private static let memoryPause = 10.0
     private static let most = 2
 
-    init(_ registry: ModelRegistry, run: RunDescriptor, device: Device = .cpu, dtype: DType = .float32, logger: Logger)
-    {
+    /// - Parameter will: called before a version is loaded: tests let it fail here.
+    init(
+        _ registry: ModelRegistry, run: RunDescriptor, device: Device = .cpu, dtype: DType = .float32, logger: Logger,
+        will: @escaping @Sendable (DenoiseWork) throws -> Void = { _ in }
+    ) {
         self.registry = registry
         self.run = run
         self.device = device
         self.dtype = dtype
         self.logger = logger
+        self.will = will
     }
 
     func denoiser(_ version: UInt64) -> Denoiser<UNet>? { models[version]?.denoiser }
@@ -46,13 +53,19 @@ struct ModelShelf {
     /// - Parameter used: versions that samples still run on.
     /// - Returns: the version, when it has changed.
     mutating func refresh(keeping used: some Collection<UInt64>) -> Version? {
-        guard Date().timeIntervalSince(looked) >= Self.interval else { return nil }
-        looked = Date()
+        guard Date() >= nextLook else { return nil }
+        nextLook = Date(timeIntervalSinceNow: Self.interval)
         guard let version = lookForNewest(), version.number > newest?.number ?? 0 else { return nil }
         if models[version.number] == nil {
             guard makeRoom(keeping: used) else { return nil }
             do {
                 models[version.number] = (version, try load(version))
+            } catch  where error.isForMemory {
+                nextLook = Date(timeIntervalSinceNow: Self.memoryPause)
+                logger.warning(
+                    "there is no memory for a backbone version; the one before goes on, and it is tried again",
+                    metadata: ["version": "\(version.number)", "reason": "\(error)"])
+                return nil
             } catch {
                 broken.insert(version.number)
                 logger.error(
@@ -89,7 +102,7 @@ struct ModelShelf {
     /// Puts a version on the shelf that samples of another worker were begun with.
     ///
     /// - Returns: false when two others are in use: later.
-    /// - Throws: when the registry has no such version, or one that cannot be read.
+    /// - Throws: when the registry has no such version, or one that cannot be read; `TorchError` when there is no memory for it.
     mutating func hold(_ number: UInt64, keeping used: some Collection<UInt64>) throws -> Bool {
         if models[number] != nil { return true }
         guard !broken.contains(number), let version = registry.version(number) else {
@@ -101,8 +114,11 @@ struct ModelShelf {
     }
 
     private func load(_ version: Version) throws -> Denoiser<UNet> {
-        let denoiser = try registry.load(version, run: run, dtype: dtype, device: device)
-        denoiser.network.prepareForInference(dtype: dtype, device: device)
-        return denoiser
+        try TorchError.catching {
+            try will(.load(version: version.number))
+            let denoiser = try registry.load(version, run: run, dtype: dtype, device: device)
+            denoiser.network.prepareForInference(dtype: dtype, device: device)
+            return denoiser
+        }
     }
 }

@@ -11,16 +11,19 @@ extension RunningBatch {
     /// How a job that came in begins.
     enum Resumption {
         case beginsAnew
-        case goesOn([SampleState], ModelShelf.Version, cost: Double)
+        /// With those of its samples that have begun, by their places.
+        case goesOn([Int: SampleState], ModelShelf.Version, cost: Double)
         /// Its version finds no room in memory yet.
         case waits
+        /// There is no memory for it: another worker may go on.
+        case fails(any Error)
     }
 
     /// Whatever a broker takes as a checkpoint.
     private static let largest = 32 << 20
 
-    /// Sends the whole state of a job, sealed for the pool, to the broker, which hands it to the job's next worker. A job that has
-    /// not made a pass yet, or is too large, is left out: it would begin anew.
+    /// Sends the whole state of a job, sealed for the pool, to the broker, which hands it to the job's next worker. Samples that have not
+    /// begun are left out, since all that is to know of them is in the job; a job that has not made a pass yet, or is too large, begins anew.
     mutating func writeDown(_ ticket: StepScheduler.Ticket) {
         guard let job = jobs[ticket] else { return }
         let states = states(of: ticket), done = states.reduce(0) { $0 + $1.passesDone }
@@ -35,7 +38,7 @@ extension RunningBatch {
         do {
             var payload = WirePayload()
             payload.denoiseCheckpoint.cost = job.charge
-            payload.tensors = try SampleState.archive(states).encoded()
+            payload.tensors = try attempt(.checkpoint) { try SampleState.archive(states).encoded() }
             // Padding adds an eighth at most.
             guard payload.tensors.count < Self.largest / 9 * 8 else { return }
             bytes = payload.tensors.count
@@ -46,7 +49,7 @@ extension RunningBatch {
         } catch {
             logger.notice(
                 "a job cannot be written down",
-                metadata: ["job": "\(job.opened.envelope.key)", "reason": "\(error)"])
+                metadata: ["job": "\(job.key)", "reason": "\(error)"])
         }
     }
 
@@ -64,12 +67,24 @@ extension RunningBatch {
             guard try shelf.hold(version, keeping: versions.keys), let record = shelf.version(version) else {
                 return .waits
             }
-            let states = try SampleState.restored(
-                from: SafetensorsArchive(decoding: payload.tensors), imageShape: shape, on: run.schedule)
-            guard states.map(\.plan) == order.plans(lowestCut: record.lowestCut),
-                states.allSatisfy({ $0.model == version }), !states.allSatisfy(\.isFinished)
-            else { throw WorkerError(.refused, "it is of another request") }
-            return .goesOn(states, record, cost: Double(head.cost))
+            let states = try attempt(.resume) {
+                try SampleState.restored(
+                    from: SafetensorsArchive(decoding: payload.tensors), imageShape: shape, on: run.schedule)
+            }
+            let plans = order.plans(lowestCut: record.lowestCut)
+            var begun: [Int: SampleState] = [:]
+            for state in states {
+                let place = Int(state.plan.number) - Int(order.firstSample)
+                guard plans.indices.contains(place), plans[place] == state.plan, state.model == version,
+                    begun.updateValue(state, forKey: place) == nil
+                else { throw WorkerError(.refused, "it is of another request") }
+            }
+            guard begun.count < plans.count || !states.allSatisfy(\.isFinished) else {
+                throw WorkerError(.refused, "nothing is left to do")
+            }
+            return .goesOn(begun, record, cost: Double(head.cost))
+        } catch  where error.isForMemory {
+            return .fails(error)
         } catch {
             logger.notice(
                 "a checkpoint cannot be used; its job begins anew",

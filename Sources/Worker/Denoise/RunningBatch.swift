@@ -10,25 +10,39 @@ internal import Trust
 internal import Wire
 internal import Workbench
 
+/// What libtorch does for jobs, and may have no memory for.
+package enum DenoiseWork: Hashable, Sendable {
+    case load(version: UInt64)
+    /// Takes a job up from its checkpoint.
+    case resume
+    /// - Parameter width: in network inputs.
+    case pass(width: Int)
+    case preview, checkpoint, result
+}
+
 /// The jobs that a denoising worker has under way, and the samples they are made of.
 ///
 /// Which samples share a pass is the step scheduler's to say; here are their tensors. `+Checkpoints` writes jobs down and goes on
-/// with what others wrote, `+Answers` is what clients hear.
+/// with what others wrote, `+Answers` is what clients hear, `+Memory` is what becomes of jobs that find none.
 struct RunningBatch {
     struct Job {
         let opened: OpenedJob
-        let fence: Fence
+        let assignment: WorkerCore.Assignment
         let version: ModelShelf.Version
-        let samples: Int
         let order: DenoiseOrder
+        /// One for each sample.
+        let plans: [SamplePlan]
         /// Microseconds of worker time, of earlier attempts too.
         var cost: Double
         /// The same as a whole number, whatever an earlier attempt's worker wrote down.
         var charge: UInt64 { cost < 0x1p63 ? UInt64(max(cost, 0)) : 1 << 63 }
         var reported = -Double.infinity
         var mark: CheckpointPace.Mark
-        /// When the previews that were sent have paid for their bytes.
-        var previewsPaid = -Double.infinity
+        /// When previews of it were sent last.
+        var shown = -Double.infinity
+
+        var key: JobKey { assignment.key }
+        var fence: Fence { assignment.fence }
     }
 
     let desk: JobDesk
@@ -36,18 +50,21 @@ struct RunningBatch {
     let shape: [Int]
     let logger: Logger
     let send: @Sendable (WorkerCore.Command) -> Void
-    /// Called before a pass with its width: tests let passes fail here.
-    private let willRun: @Sendable (Int) throws -> Void
+    /// Called before libtorch is: tests let it fail here.
+    private let will: @Sendable (DenoiseWork) throws -> Void
     var shelf: ModelShelf
     var scheduler: StepScheduler
     var jobs: [StepScheduler.Ticket: Job] = [:]
     private var tickets: [JobKey: StepScheduler.Ticket] = [:]
+    /// Those that have begun.
     var samples: [StepScheduler.SampleID: SampleState] = [:]
     /// Jobs under way, by the version they began with.
     private(set) var versions: [UInt64: Int] = [:]
     /// Jobs whose version finds no room in memory before others are through.
     private var parked: [WorkerCore.Assignment] = []
     var pace: CheckpointPace
+    var previews = PreviewPace()
+    var narrowing = Narrowing()
     private var passes: UInt64 = 0
     /// The shortest pass so far, in milliseconds.
     private var quickest = Double.infinity
@@ -60,14 +77,14 @@ struct RunningBatch {
     init(
         desk: JobDesk, run: RunDescriptor, shelf: ModelShelf, slots: Int, checkpoints: CheckpointSettings,
         logger: Logger,
-        willRun: @escaping @Sendable (Int) throws -> Void = { _ in },
+        will: @escaping @Sendable (DenoiseWork) throws -> Void,
         send: @escaping @Sendable (WorkerCore.Command) -> Void
     ) {
         self.desk = desk
         self.run = run
         self.shelf = shelf
         self.logger = logger
-        self.willRun = willRun
+        self.will = will
         self.send = send
         shape = [run.image.channels, run.image.height, run.image.width]
         scheduler = StepScheduler(capacity: max(2, slots))
@@ -89,6 +106,16 @@ struct RunningBatch {
         if parked.isEmpty, let version = shelf.refresh(keeping: versions.keys) { send(.model(version.message)) }
     }
 
+    /// Everything that is done with tensors for jobs is done in here: outside, what libtorch refuses would end the worker.
+    ///
+    /// - Throws: `TorchError`, and what `body` throws.
+    func attempt<Result>(_ work: DenoiseWork, _ body: () throws -> Result) throws -> Result {
+        try TorchError.catching {
+            try will(work)
+            return try body()
+        }
+    }
+
     // MARK: coming and going
 
     mutating func admit(_ assignment: WorkerCore.Assignment) {
@@ -107,15 +134,16 @@ struct RunningBatch {
         let order = try DenoiseOrder(opened.payload, run: run)
         try order.checkDeadline(at: .now)
         switch resumption(of: opened, order, assignment) {
-        case .goesOn(let states, let version, let cost):
+        case .goesOn(let begun, let version, let cost):
             logger.info(
                 "a job goes on where another worker left it",
                 metadata: [
-                    "job": "\(assignment.key)", "passes": "\(states.reduce(0) { $0 + $1.passesDone })",
-                    "of": "\(states.reduce(0) { $0 + $1.plan.passes })", "version": "\(version.number)",
+                    "job": "\(assignment.key)", "passes": "\(begun.values.reduce(0) { $0 + $1.passesDone })",
+                    "version": "\(version.number)",
                 ])
-            return try enter(opened, assignment, order, states, version, cost: cost)
+            return try enter(opened, assignment, order, begun, version, cost: cost)
         case .waits: return parked.append(assignment)
+        case .fails(let error): return giveUp(opened, assignment, cost: 0, error)
         case .beginsAnew: break
         }
         guard let version = shelf.newest, let denoiser = shelf.denoiser(version.number) else {
@@ -133,31 +161,33 @@ struct RunningBatch {
         } catch {
             throw RequestError(.badRequest, error.message)
         }
-        let start = try order.chainState(run)
-        let states = order.plans(lowestCut: version.lowestCut).enumerated().map { row, plan in
-            SampleState(plan, model: version.number, from: start, row: row)
-        }
-        try enter(opened, assignment, order, states, version, cost: 0)
+        try order.check(textWidth: denoiser.network.textWidth)
+        try enter(opened, assignment, order, [:], version, cost: 0)
     }
 
+    /// - Parameter begun: those of its samples that have begun elsewhere, by their places. The others begin with their first pass.
     private mutating func enter(
-        _ opened: OpenedJob, _ assignment: WorkerCore.Assignment, _ order: DenoiseOrder, _ states: [SampleState],
+        _ opened: OpenedJob, _ assignment: WorkerCore.Assignment, _ order: DenoiseOrder, _ begun: [Int: SampleState],
         _ version: ModelShelf.Version, cost: Double
     ) throws(RequestError) {
+        let plans = order.plans(lowestCut: version.lowestCut)
         let ticket: StepScheduler.Ticket
         do {
             ticket = try scheduler.add(
-                states.map { .init(passes: $0.plan.passes, guided: order.isGuided, passesDone: $0.passesDone) },
-                group: .init(model: version.number, shape: shape), priority: Int32(clamping: opened.client.priority),
+                plans.enumerated().map {
+                    .init(passes: $1.passes, guided: order.isGuided, passesDone: begun[$0]?.passesDone ?? 0)
+                },
+                group: .init(model: version.number, shape: shape, tokens: order.text?.tokens ?? 0),
+                priority: Int32(clamping: opened.client.priority),
                 deadline: order.deadline, alone: assignment.alone)
         } catch {
             throw RequestError(.badRequest, error.message)
         }
         jobs[ticket] = Job(
-            opened: opened, fence: assignment.fence, version: version, samples: states.count, order: order, cost: cost,
+            opened: opened, assignment: assignment, version: version, order: order, plans: plans, cost: cost,
             mark: .init(at: Self.now))
         tickets[assignment.key] = ticket
-        for (index, state) in states.enumerated() { samples[.init(ticket: ticket, index: index)] = state }
+        for (index, state) in begun { samples[.init(ticket: ticket, index: index)] = state }
         versions[version.number, default: 0] += 1
         if versions[version.number] == 1 { send(.versionsInUse(Set(versions.keys))) }
     }
@@ -182,8 +212,8 @@ struct RunningBatch {
     /// Of a job that the scheduler has no more.
     mutating func forget(_ ticket: StepScheduler.Ticket) {
         guard let job = jobs.removeValue(forKey: ticket) else { return }
-        tickets[job.opened.envelope.key] = nil
-        for index in 0..<job.samples { samples[.init(ticket: ticket, index: index)] = nil }
+        tickets[job.key] = nil
+        for index in job.plans.indices { samples[.init(ticket: ticket, index: index)] = nil }
         let left = (versions[job.version.number] ?? 0) - 1
         versions[job.version.number] = left > 0 ? left : nil
         if left <= 0 { send(.versionsInUse(Set(versions.keys))) }
@@ -197,7 +227,7 @@ struct RunningBatch {
         parked = []
         for (ticket, job) in jobs.sorted(by: { $0.key.number < $1.key.number }) {
             writeDown(ticket)
-            send(desk.handBack(job.opened.envelope.key, job.fence, .draining, Self.farewell, retryAfter: 0))
+            send(desk.handBack(job.key, job.fence, .draining, Self.farewell, retryAfter: 0))
             drop(ticket)
         }
     }
@@ -207,12 +237,14 @@ struct RunningBatch {
     // MARK: one pass
 
     mutating func iterate() {
+        scheduler.now = .now
         endHopeless()
         guard let iteration = scheduler.next() else { return }
         let began = ContinuousClock.now
         do { try step(iteration) } catch { return retry(iteration, error) }
         charge(iteration, (ContinuousClock.now - began) / .microseconds(1))
         for ticket in scheduler.advance().completed { finish(ticket) }
+        widen()
         stopOverCeiling(iteration)
         passed(iteration)
     }
@@ -223,20 +255,30 @@ struct RunningBatch {
             preconditionFailure("a version was dropped while samples of it ran")
         }
         let slots = iteration.slots
-        try willRun(slots.reduce(0) { $0 + $1.width })
-        var running = slots.compactMap { samples[$0.sample] }
-        let images = try TorchError.catching { withoutGradients { denoiser.advance(&running) } }
-        for (slot, state) in zip(slots, running) { samples[slot.sample] = state }
+        let (states, images) = try attempt(.pass(width: iteration.width)) {
+            var states = try slots.map { try samples[$0.sample] ?? begin($0.sample) }
+            let text = DenoiseOrder.text(
+                of: slots.compactMap { slot in
+                    jobs[slot.sample.ticket].map { (order: $0.order, place: slot.sample.index) }
+                })
+            let images = withoutGradients { denoiser.advance(&states, text: text) }
+            return (states, images)
+        }
+        for (slot, state) in zip(slots, states) { samples[slot.sample] = state }
         showPreviews(slots, images)
+    }
+
+    private func begin(_ sample: StepScheduler.SampleID) throws -> SampleState {
+        guard let job = jobs[sample.ticket] else { preconditionFailure("a sample of no job was to run") }
+        return try job.order.begin(job.plans[sample.index], at: sample.index, model: job.version.number, run)
     }
 
     private mutating func charge(_ iteration: StepScheduler.Iteration, _ microseconds: Double) {
         passes += 1
         quickest = min(quickest, microseconds / 1_000)
         send(.iterations(passes))
-        let width = iteration.slots.reduce(0) { $0 + $1.width }
         for slot in iteration.slots {
-            jobs[slot.sample.ticket]?.cost += microseconds * Double(slot.width) / Double(width)
+            jobs[slot.sample.ticket]?.cost += microseconds * Double(slot.width) / Double(iteration.width)
         }
     }
 
@@ -269,8 +311,7 @@ struct RunningBatch {
             else { continue }
             jobs[ticket]?.reported = now
             send(
-                .progress(
-                    job.opened.envelope.key, job.fence, done: UInt64(progress.done), total: UInt64(progress.total)))
+                .progress(job.key, job.fence, done: UInt64(progress.done), total: UInt64(progress.total)))
         }
     }
 
@@ -286,28 +327,6 @@ struct RunningBatch {
                 "\(progress.done) of \(progress.total) steps are done, and the rest cannot be by the request's deadline: allow more time, or ask for fewer steps"
             )
             send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: job.charge))
-            drop(ticket)
-        }
-    }
-
-    /// A pass that failed. For want of memory it is run again, half as wide; else its jobs go back to the broker, which gives them to a
-    /// worker with more room.
-    private mutating func retry(_ iteration: StepScheduler.Iteration, _ error: any Error) {
-        scheduler.giveUp()
-        let isForMemory = (error as? TorchError)?.code == .outOfMemory
-        let width = iteration.slots.reduce(0) { $0 + $1.width }
-        if isForMemory, width > 2 {
-            scheduler.narrow(to: width / 2)
-            return logger.warning(
-                "a pass found no memory; passes are narrower from now on", metadata: ["width": "\(scheduler.capacity)"])
-        }
-        for ticket in Set(iteration.slots.map(\.sample.ticket)).sorted(by: { $0.number < $1.number }) {
-            guard let job = jobs[ticket] else { continue }
-            writeDown(ticket)
-            send(
-                desk.handBack(
-                    job.opened.envelope.key, job.fence, isForMemory ? .outOfMemory : .internal, "\(error)",
-                    retryAfter: 5))
             drop(ticket)
         }
     }

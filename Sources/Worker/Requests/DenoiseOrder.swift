@@ -24,6 +24,8 @@ package struct DenoiseOrder: Sendable {
     package let deadline: Int64?
     /// x at the start for each sample; nil: it starts from noise at T.
     package let start: [[Float]]?
+    /// What samples are to show, in the words of a text encoder; nil: the backbone looks at no text.
+    package let text: PromptText?
 
     /// More samples than any client should ask for in one job; a larger wish is several jobs.
     package static let maximumSamples = 1024
@@ -69,7 +71,9 @@ package struct DenoiseOrder: Sendable {
                 .badRequest,
                 "the timesteps must end at the cut \(cut), where the client takes over, not at \(timesteps.end)")
         }
-        if payload.tensors.isEmpty {
+        text = try PromptText(payload, samples: labels.count)
+        // A blob of other tensors is one that lacks its x.
+        if payload.tensors.isEmpty || (text != nil && !PromptText.isBesideStart(payload)) {
             guard timesteps.start == run.schedule.timesteps else {
                 throw RequestError(
                     .badRequest,
@@ -96,20 +100,24 @@ extension DenoiseOrder {
         }
     }
 
-    /// Where the samples begin: at the client's x, or at noise.
+    /// A sample where it begins: at the client's x, or at noise.
     ///
-    /// - Throws: `badRequest`
-    package func chainState(_ run: RunDescriptor) throws(RequestError) -> ChainState {
+    /// - Parameters:
+    ///   - plan: its plan.
+    ///   - place: its place among the order's.
+    /// - Throws: `badImages`, which the order was checked for.
+    package func begin(
+        _ plan: SamplePlan, at place: Int, model: UInt64, _ run: RunDescriptor
+    ) throws(DiffusionError) -> SampleState {
         let shape = [run.image.channels, run.image.height, run.image.width]
-        guard let start else {
-            return ChainState(
-                noiseFor: labels.indices.map { (seed, firstSample + UInt32($0)) }, imageShape: shape, on: run.schedule)
+        let beginning: ChainState
+        if let start {
+            beginning = try ChainState(
+                received: Tensor(start[place], shape: [1] + shape), at: [timesteps.start], imageShape: shape)
+        } else {
+            beginning = ChainState(noiseFor: [(plan.seed, plan.number)], imageShape: shape, on: run.schedule)
         }
-        do {
-            return try ChainState(
-                received: Tensor(start.flatMap { $0 }, shape: [start.count] + shape),
-                at: start.map { _ in timesteps.start }, imageShape: shape)
-        } catch { throw RequestError(.badRequest, error.message) }
+        return SampleState(plan, model: model, from: beginning)
     }
 
     package var isGuided: Bool { guidance != 1 }
