@@ -6,7 +6,7 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise picture test fuzz fuzz-long build setup format lint clean
+.PHONY: help demo demo-baseline loadtest bench-denoise bench-broker picture test fuzz fuzz-long build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
@@ -14,6 +14,7 @@ help:
 	@echo "make picture  the README's picture anew, from the last demo"
 	@echo "make loadtest  a broker, stub workers and a thousand synthetic clients on this machine; LOADTEST=options of collafuse loadtest"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
+	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
@@ -47,6 +48,12 @@ PYTHON ?= python3
 bench-denoise: build
 	mkdir -p out
 	.build/release/collafuse bench denoise --python $(PYTHON) --json out/bench-denoise.json
+
+BENCH ?=
+
+bench-broker: build
+	mkdir -p out
+	.build/release/collafuse bench broker $(BENCH) --json out/bench-broker.json
 
 # Tests run beside each other: a thread each, or libtorch's threads wait for one another.
 test: export OMP_NUM_THREADS := 1
