@@ -76,7 +76,7 @@ enum Schema {
                     ) STRICT;
                     """)
         }
-        migrator.registerMigration("2") { db in
+        migrator.registerMigration("3") { db in
             // What is long lies in segments, and the row says where: either `sealed` is there, or the three after it are.
             try db.execute(
                 sql: """
