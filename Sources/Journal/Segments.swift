@@ -48,6 +48,8 @@ final class Segments {
     private var left: [Open] = []
     private var begun: [Int64] = []
     private var free: [Int64] = []
+    /// Its own name is not durable yet.
+    private var isNewFolder = false
     private var last: Int64 = 0
     /// What is needed of each segment. Without the current one's, that is what `isWasteful` goes by.
     private(set) var live: [Int64: (pieces: Int, bytes: Int)] = [:]
@@ -99,9 +101,13 @@ final class Segments {
             throw JournalError(.broken, "\(path(open.number)) cannot be flushed: \(String(cString: strerror(errno)))")
         }
         guard !begun.isEmpty else { return }
-        do throws(DiskError) { try DurableFile.flushFolder(folder) } catch {
+        do throws(DiskError) {
+            try DurableFile.flushFolder(folder)
+            if isNewFolder { try DurableFile.flushFolder(folder.deletingLastPathComponent()) }
+        } catch {
             throw JournalError(.broken, error.message)
         }
+        isNewFolder = false
     }
 
     /// The rows are committed: so many pieces more are needed, and these no more.
@@ -190,7 +196,7 @@ final class Segments {
 
     private func begin() throws(JournalError) -> Open {
         let number = free.popLast() ?? last + 1
-        if number == last + 1 { mkdir(folder.path, 0o700) }
+        if number == last + 1, mkdir(folder.path, 0o700) == 0 { isNewFolder = true }
         let descriptor = open(path(number), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw refusal(of: number, errno) }
         last = max(last, number)
