@@ -6,7 +6,8 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise faults faults-long picture test fuzz fuzz-long build setup format lint clean
+.PHONY: help demo demo-baseline loadtest bench-denoise bench-broker faults faults-long picture test fuzz fuzz-long build setup \
+	format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
@@ -15,6 +16,7 @@ help:
 	@echo "make loadtest  a broker, stub workers and a thousand synthetic clients on this machine; LOADTEST=options of collafuse loadtest"
 	@echo "make faults  kill, stop, cut off and starve real processes for three minutes; as root also their network and disks"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
+	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
@@ -56,6 +58,12 @@ faults: build
 
 faults-long: build
 	$(PYTHON) ops/faults/faults.py --seconds 7200 --faults 1000 --jobs 100000 --rate 120 --json out/faults-long.json
+
+BENCH ?=
+
+bench-broker: build
+	mkdir -p out
+	.build/release/collafuse bench broker $(BENCH) --json out/bench-broker.json
 
 # Tests run beside each other: a thread each, or libtorch's threads wait for one another.
 test: export OMP_NUM_THREADS := 1

@@ -107,6 +107,13 @@ let floor4: [Target] = [
             "Workbench", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Safetensors", "Sodium", "Topology",
             "Observability", "ZeroMQ", collections, heap, histogram,
         ]),
+    room(
+        "BrokerBench",
+        [
+            "LoadTest", "Launch", "Journal", "Exchange", "Fabric", "Trust", "Wire", "Chain", "Observability", "Sodium",
+            "ZeroMQ",
+            collections,
+        ]),
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
     room(
         "Evaluation",
@@ -122,11 +129,12 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "Workbench", "LoadTest", "CommandOptions", "Disk", "Journal", "Monitoring", "Launch", "Exchange",
+            "Broker", "Workbench", "LoadTest", "BrokerBench", "CommandOptions", "Disk", "Journal", "Monitoring", "Launch",
+            "Exchange",
             "Simulation",
             "Topology", "Trust",
             "Observability", "Wire",
-            "Chain", arguments, logging, lifecycle, signals,
+            "Chain", "CProcess", arguments, logging, lifecycle, signals,
         ],
         exclude: ["README.md"], swiftSettings: strict),
     .executableTarget(
@@ -188,6 +196,7 @@ let testTargets: [Target] = [
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
     tests("Bench", ["Bench"]),
+    tests("BrokerBench", ["BrokerBench", "Wire"]),
     tests(
         "Command",
         ["Exchange", "Journal", "Safetensors", "Images", "Launch", "Topology", "Trust", "Worker", "Workbench", "Wire"]),

@@ -39,7 +39,13 @@ package final class RouterHub {
     private var gone: [ConnectionID] = []
     /// The last round ended at its limit, so more may wait.
     private var mayHaveMore = false
+    /// The last round brought messages, and so many before it: the next looks at once, without the system calls of a poll.
+    private var isBusy = false
+    private var busyRounds = 0
     private var nextSweep: Int64
+
+    /// After so many rounds handshakes are answered again, and deadlines kept.
+    private static let mostBusyRounds = 8
 
     /// - Throws: `.addressInUse` and others that name the endpoint.
     package init(
@@ -74,6 +80,12 @@ package final class RouterHub {
     ///
     /// - Parameter isDeaf: what peers send stays in the sockets: it neither ends the wait nor is taken after it.
     package func wait(until deadline: Int64?, isDeaf: Bool = false) throws(ZeroMQError) {
+        if isBusy, !isDeaf, busyRounds < Self.mostBusyRounds {
+            busyRounds += 1
+            readable = routers.map { _ in true }
+            return
+        }
+        busyRounds = 0
         let now = clock().uptime
         var timeout = min(deadline ?? .max, nextSweep) - now
         if !table.blocked.isEmpty { timeout = min(timeout, settings.retryInterval * 1_000_000) }
@@ -124,6 +136,7 @@ package final class RouterHub {
             }
         }
         mayHaveMore = !open.isEmpty
+        isBusy = messages > 0
         return events
     }
 

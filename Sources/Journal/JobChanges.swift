@@ -26,6 +26,8 @@ struct StoredJob: Hashable, Sendable {
     var epoch: UInt64 = 0
     /// 0: nobody suspects it; else one more than its crashes alone.
     var suspicion = 0
+    /// Of its payload or its result, whichever there is; nil: that lies in a row, or there is none.
+    var piece: Piece?
 }
 
 /// What a batch of entries changes, once for each job: what was accepted and done within one batch is stored as done, and
@@ -51,6 +53,22 @@ struct JobChanges {
     }
 
     var inOrder: [JobChange] { order.compactMap { changes[$0] } }
+
+    func touches(_ key: JobKey) -> Bool { changes[key] != nil }
+
+    /// Writes what is too long for a row into the segments.
+    ///
+    /// - Returns: what is needed of them from now on, and what no more.
+    mutating func place(in segments: Segments) throws(JournalError) -> (added: [Piece], removed: [Piece]) {
+        var added: [Piece] = [], removed: [Piece] = []
+        for key in order {
+            try changes[key]?.place(in: segments)
+            guard let change = changes[key], change.before?.piece != change.after?.piece else { continue }
+            if let piece = change.before?.piece { removed.append(piece) }
+            if let piece = change.after?.piece { added.append(piece) }
+        }
+        return (added, removed)
+    }
 
     /// The changes are in the file.
     func settle(_ stored: inout [JobKey: StoredJob]) {
@@ -109,6 +127,21 @@ struct JobChange {
         return false
     }
 
+    /// What is shorter lies in a row: it would cost a flush of its own.
+    static let longestInRow = 4 << 10
+
+    fileprivate mutating func place(in segments: Segments) throws(JournalError) {
+        guard let job = after else { return }
+        let isNew = before?.number != job.number
+        if let bytes = isNew && job.phase.hasPayload ? sealed : job.phase.hasResult ? result?.sealed : nil {
+            after?.piece = bytes.count > Self.longestInRow ? try segments.append(bytes, of: job.number) : nil
+        } else if isNew || before?.phase.hasPayload != job.phase.hasPayload
+            || before?.phase.hasResult != job.phase.hasResult
+        {
+            after?.piece = nil
+        }
+    }
+
     func write(_ db: Database) throws {
         if let before, before.number != after?.number {
             try db.run("DELETE FROM jobs WHERE number = ?", [before.number])
@@ -124,7 +157,9 @@ struct JobChange {
                     after.attempts, code, Int64(clamping: after.epoch), after.suspicion,
                 ])
             if after.phase.hasPayload {
-                try db.run("INSERT INTO payloads VALUES (?, ?)", [after.number, Data(sealed)])
+                try db.run(
+                    "INSERT INTO payloads VALUES (?, ?, ?, ?, ?)",
+                    [after.number, after.piece == nil ? Data(sealed) : nil] + Self.columns(after.piece))
             }
         } else if let before, before != after {
             try db.run(
@@ -138,9 +173,15 @@ struct JobChange {
         }
         if after.phase.hasResult, let result {
             try db.run(
-                "INSERT INTO results VALUES (?, ?, ?, ?)",
-                [after.number, Data(result.header), Data(result.sealed), result.keptUntil])
+                "INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    after.number, Data(result.header), after.piece == nil ? Data(result.sealed) : nil, result.keptUntil,
+                ] + Self.columns(after.piece))
         }
+    }
+
+    private static func columns(_ piece: Piece?) -> [(any DatabaseValueConvertible)?] {
+        [piece?.segment, piece?.place, piece?.length]
     }
 
     private func deletePayload(_ job: StoredJob, _ db: Database) throws {
@@ -154,7 +195,7 @@ struct JobChange {
 
 extension Database {
     /// Runs a statement that is compiled once.
-    func run(_ sql: String, _ values: [any DatabaseValueConvertible]) throws {
+    func run(_ sql: String, _ values: [(any DatabaseValueConvertible)?]) throws {
         let statement = try cachedStatement(sql: sql)
         statement.setUncheckedArguments(StatementArguments(values))
         try statement.execute()

@@ -27,7 +27,8 @@ extension SQLiteStore {
         let rows = try Row.fetchCursor(
             db,
             sql: """
-                SELECT j.envelope, j.phase, j.attempts, j.code, length(p.sealed), length(r.sealed)
+                SELECT j.envelope, j.phase, j.attempts, j.code, coalesce(p.length, length(p.sealed)),
+                       coalesce(r.length, length(r.sealed))
                 FROM jobs j LEFT JOIN payloads p ON p.number = j.number LEFT JOIN results r ON r.number = j.number
                 ORDER BY j.number
                 """)

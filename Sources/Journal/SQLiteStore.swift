@@ -4,13 +4,14 @@ package import Foundation
 internal import GRDB
 internal import Wire
 
-/// Jobs, payloads and results in one SQLite file: WAL, `synchronous=FULL`, so a commit is one fsync of the log and survives a
-/// loss of power.
+/// Jobs in a SQLite file: WAL, `synchronous=FULL`, so a commit is one fsync of the log and survives a loss of power. Payloads and
+/// results of some length lie beside it in `Segments`, flushed before the rows are committed that name them.
 ///
 /// What the file has of a job is kept in memory too (`jobs`), so that no table needs an index over random ids.
 package final class SQLiteStore: JournalStore {
     let url: URL
     let database: DatabaseQueue
+    let segments: Segments
     private let lock: FileLock
     /// What the file holds.
     var jobs: [JobKey: StoredJob] = [:]
@@ -18,10 +19,12 @@ package final class SQLiteStore: JournalStore {
 
     /// Opens the file, or makes it; brings an older schema up to date.
     ///
+    /// - Parameter segmentSize: bytes of payloads that share a file.
     /// - Throws: `.inUse`, `.newer`, `.foreign`, `.corrupt`, `.broken`, `.full`.
-    package init(_ url: URL) throws(JournalError) {
+    package init(_ url: URL, segmentSize: Int = 16 << 20) throws(JournalError) {
         self.url = url
         lock = try Self.lock(url)
+        segments = Segments(URL(filePath: url.path + "-segments"), size: segmentSize)
         do {
             var configuration = Configuration()
             configuration.label = "journal"
@@ -86,31 +89,76 @@ package final class SQLiteStore: JournalStore {
     // MARK: JournalStore
 
     package func commit(_ entries: [JournalEntry]) throws(JournalError) {
-        let changes = JobChanges(entries, to: jobs, after: lastID)
+        var changes = JobChanges(entries, to: jobs, after: lastID)
+        var pieces: (added: [Piece], removed: [Piece])
+        let moves: [Move]
         do {
-            try database.writeWithoutTransaction { db in
+            pieces = try changes.place(in: segments)
+            moves = try tidy(except: changes)
+            if !pieces.added.isEmpty || !moves.isEmpty { try segments.flush() }
+            try database.writeWithoutTransaction { [changes] db in
                 try db.inTransaction(.immediate) {
                     for change in changes.inOrder { try change.write(db) }
+                    for move in moves { try move.write(db) }
                     return .commit
                 }
             }
         } catch {
+            segments.abandon()
             throw JournalError(error, url)
         }
         changes.settle(&jobs)
         lastID = changes.lastID
+        for move in moves {
+            jobs[move.key]?.piece = move.to
+            pieces.added.append(move.to)
+            pieces.removed.append(move.from)
+        }
+        segments.settle(added: pieces.added, removed: pieces.removed)
+    }
+
+    /// A piece that is written again elsewhere.
+    private struct Move {
+        let key: JobKey
+        let job: StoredJob
+        let from: Piece
+        let to: Piece
+
+        func write(_ db: Database) throws {
+            try db.run(
+                "UPDATE \(job.phase.hasResult ? "results" : "payloads") SET segment = ?, place = ? WHERE number = ?",
+                [to.segment, to.place, job.number])
+        }
+    }
+
+    /// A segment that is mostly not needed is emptied, so that a few old pieces do not hold much room for days.
+    private func tidy(except changes: JobChanges) throws(JournalError) -> [Move] {
+        guard let segment = segments.wasteful else { return [] }
+        var moves: [Move] = []
+        for (key, job) in jobs where job.piece?.segment == segment && !changes.touches(key) {
+            guard let piece = job.piece else { continue }
+            let bytes = try segments.read(piece, of: job.number, url)
+            moves.append(Move(key: key, job: job, from: piece, to: try segments.append(bytes, of: job.number)))
+        }
+        return moves
     }
 
     package func shortage() -> JournalError? {
-        var system = statvfs()
-        guard statvfs(url.path, &system) == 0 else { return nil }
-        let block = UInt64(system.f_frsize)
-        let free = UInt64(system.f_bavail) * block
-        // Room for everything that may be on its way to the disk: results of running jobs, a log that is copied back.
-        let reserve = min(64 << 20, UInt64(system.f_blocks) * block / 8)
+        guard var (free, reserve) = room, free < reserve else { return nil }
+        segments.trim(to: 0)
+        (free, reserve) = room ?? (free, reserve)
         guard free < reserve else { return nil }
         return JournalError(
             .full, "the disk of \(url.path) has \(free >> 20) MB left of the \(reserve >> 20) MB that a broker needs")
+    }
+
+    /// Bytes on the disk.
+    private var room: (free: UInt64, reserve: UInt64)? {
+        var system = statvfs()
+        guard statvfs(url.path, &system) == 0 else { return nil }
+        let block = UInt64(system.f_frsize)
+        // Room for everything that may be on its way to the disk: results of running jobs, a log that is copied back.
+        return (UInt64(system.f_bavail) * block, min(64 << 20, UInt64(system.f_blocks) * block / 8))
     }
 }
 
@@ -139,8 +187,8 @@ extension JournalError {
 
     static func corruption(of url: URL, _ what: String) -> String {
         """
-        the journal \(url.path) is damaged: \(what). Move it and the files \(url.lastPathComponent)-wal and -shm beside it \
-        away, or put a backup in their place, and start the broker again: clients submit every job again whose result they do \
+        the journal \(url.path) is damaged: \(what). Move it away, with the files \(url.lastPathComponent)-wal and -shm and the folder -segments beside it, \
+        or put a backup in their place, and start the broker again: clients submit every job again whose result they do \
         not have. Results that waited for clients are computed again
         """
     }

@@ -81,6 +81,26 @@ enum Schema {
             try db.execute(sql: "ALTER TABLE jobs ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0")
             try db.execute(sql: "ALTER TABLE jobs ADD COLUMN suspicion INTEGER NOT NULL DEFAULT 0")
         }
+        migrator.registerMigration("3") { db in
+            // What is long lies in segments, and the row says where: either `sealed` is there, or the three after it are.
+            try db.execute(
+                sql: """
+                    ALTER TABLE payloads RENAME TO former_payloads;
+                    CREATE TABLE payloads (
+                        number INTEGER PRIMARY KEY, sealed BLOB, segment INTEGER, place INTEGER, length INTEGER
+                    ) STRICT;
+                    INSERT INTO payloads (number, sealed) SELECT number, sealed FROM former_payloads;
+                    DROP TABLE former_payloads;
+                    ALTER TABLE results RENAME TO former_results;
+                    CREATE TABLE results (
+                        number INTEGER PRIMARY KEY, header BLOB NOT NULL, sealed BLOB, kept_until INTEGER NOT NULL,
+                        segment INTEGER, place INTEGER, length INTEGER
+                    ) STRICT;
+                    INSERT INTO results (number, header, sealed, kept_until)
+                        SELECT number, header, sealed, kept_until FROM former_results;
+                    DROP TABLE former_results;
+                    """)
+        }
         return migrator
     }
 }

@@ -29,6 +29,7 @@ package final class Companions: Sendable {
         var isStopping = false
         /// Those that ended, or could not be started, before anybody wanted them to.
         var ended: [String] = []
+        var processes: [String: pid_t] = [:]
     }
 
     private let state: SharedState
@@ -55,6 +56,9 @@ package final class Companions: Sendable {
     /// Why things cannot go well any more; nil: all of them run.
     package var fault: String? { state.value.withLock { $0.ended.first } }
 
+    /// nil: it does not run yet.
+    package func process(_ name: String) -> pid_t? { state.value.withLock { $0.processes[name] } }
+
     /// Ends all of them: asked first, after five seconds by force. Returns when they are gone.
     package func stop() {
         state.value.withLock { $0.isStopping = true }
@@ -79,6 +83,7 @@ package final class Companions: Sendable {
                         executable: program.executable.path, arguments: program.arguments,
                         environment: ProcessInfo.processInfo.environment, now: 0)
                     running.append((program, process, try FileHandle(forWritingTo: program.log)))
+                    state.value.withLock { $0.processes[program.name] = process.pid }
                 } catch {
                     state.value.withLock { $0.ended.append("\(program.name) cannot be started: \(error)") }
                 }

@@ -1,10 +1,10 @@
 package import Chain
-internal import Fabric
+package import Fabric
 package import Foundation
 internal import Sealing
 internal import Sodium
 package import Trust
-internal import Wire
+package import Wire
 internal import ZeroMQ
 
 /// The keys of a load test: an ordinary deployment with thousands of synthetic clients in its roster, whose keys all grow from one secret.
@@ -101,7 +101,7 @@ package struct LoadKeys: Sendable {
     }
 
     /// Its CURVE keys; the secret is made anew whenever it is lent, so that ten thousand of them take no locked memory.
-    func curve(_ number: Int) throws -> CurveIdentity {
+    package func curve(_ number: Int) throws -> CurveIdentity {
         guard let key = CurveKey(try Self.curve(seed, number).publicKey) else {
             throw LoadTestError(.badKeys, "a synthetic client has no CURVE key")
         }
@@ -114,6 +114,8 @@ package struct LoadKeys: Sendable {
                 keys.secret.withUnsafeBytes { use($0) }
             })
     }
+
+    package func id(_ number: Int) throws -> ClientID { ClientID(of: try Self.signing(seed, number).publicKey) }
 
     func sealer(_ number: Int) throws -> JobSealer { JobSealer(signing: try Self.signing(seed, number)) }
 

@@ -2,12 +2,29 @@
 ///
 /// `Kind` keeps a job's name from being passed where a client's is meant.
 package struct Identifier<Kind: IdentifierKind>: Hashable, Sendable, CustomStringConvertible {
-    package let bytes: [UInt8]
+    // In place and not in an array: a broker makes, compares and hashes a dozen of them for each job.
+    @usableFromInline let words: (UInt64, UInt64, UInt64, UInt64)
 
     /// - Returns: nil when `bytes` has not the length of this kind.
+    @inlinable
     package init?(_ bytes: some Collection<UInt8>) {
         guard bytes.count == Kind.length else { return nil }
-        self.bytes = Array(bytes)
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: bytes) }
+        self.words = words
+    }
+
+    @inlinable
+    package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0.prefix(Kind.length)) } }
+
+    @inlinable
+    package static func == (left: Self, right: Self) -> Bool { left.words == right.words }
+
+    /// All of the names that peers choose; of a hash enough.
+    @inlinable
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(words.0)
+        hasher.combine(words.1)
     }
 
     package static func random(using generator: inout some RandomNumberGenerator) -> Self {
@@ -22,6 +39,7 @@ package struct Identifier<Kind: IdentifierKind>: Hashable, Sendable, CustomStrin
 }
 
 package protocol IdentifierKind: Sendable {
+    /// 16 or 32.
     static var length: Int { get }
 }
 

@@ -1,15 +1,25 @@
 /// A public CURVE key: who a peer is.
 package struct CurveKey: Hashable, Sendable, CustomStringConvertible {
-    /// X25519, 32 bytes.
-    package let bytes: [UInt8]
+    // In place and not in an array: every message that passes is counted under one. A tuple and not a vector, which would ask for an
+    // alignment that frames of asynchronous functions do not have.
+    private let words: (UInt64, UInt64, UInt64, UInt64)
 
     package static let length = 32
 
     /// - Returns: nil when `bytes` are not 32.
     package init?(_ bytes: some Collection<UInt8>) {
         guard bytes.count == Self.length else { return nil }
-        self.bytes = Array(bytes)
+        var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+        withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: bytes) }
+        self.words = words
     }
+
+    /// X25519, 32 bytes.
+    package var bytes: [UInt8] { withUnsafeBytes(of: words) { Array($0) } }
+
+    package static func == (left: Self, right: Self) -> Bool { left.words == right.words }
+
+    package func hash(into hasher: inout Hasher) { withUnsafeBytes(of: words) { hasher.combine(bytes: $0) } }
 
     /// Lower-case hexadecimal: the `User-Id` under which the `Authenticator` admits a peer.
     package var hex: String {
@@ -25,7 +35,7 @@ package struct CurveKey: Hashable, Sendable, CustomStringConvertible {
             guard let high = digits[index], let low = digits[index + 1] else { return nil }
             bytes.append(UInt8(high << 4 | low))
         }
-        self.bytes = bytes
+        self.init(bytes)
     }
 
     package var description: String { String(hex.prefix(8)) }

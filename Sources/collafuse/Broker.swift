@@ -1,5 +1,6 @@
 import ArgumentParser
 import Broker
+import CProcess
 import CommandOptions
 import Exchange
 import Foundation
@@ -99,6 +100,8 @@ struct BrokerRun: AsyncParsableCommand {
     }
 
     func run() async throws {
+        // A seventh of the processor time of a broker under load would go into getting back what was just given away.
+        cprocess_keep_heap(64 << 20)
         let journal = journal ?? .sqlite(JournalOption.file(besideKit: kit))
         let kit = try NodeKit(opening: URL(filePath: kit))
         let logger = logs.logger(kit.name.description)

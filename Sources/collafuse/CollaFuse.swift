@@ -16,6 +16,6 @@ struct CollaFuse: AsyncParsableCommand {
             Up.self, Keys.self, BrokerCommand.self, Jobs.self, LoadTestCommand.self, Top.self, WorkerForward.self,
             ClientForward.self,
             ModelForward.self,
-            SampleForward.self, ReportForward.self, BaselineForward.self, BenchForward.self, Simulate.self,
+            SampleForward.self, ReportForward.self, BaselineForward.self, Bench.self, Simulate.self,
         ])
 }

@@ -3,16 +3,20 @@ import Foundation
 
 /// A subcommand of `collafuse-compute`, the binary beside this one: it takes this process over, arguments, help and all.
 protocol Forward: ParsableCommand {
+    /// The words that name it there.
+    static var path: [String] { get }
     var arguments: [String] { get }
 }
 
 extension Forward {
+    static var path: [String] { [configuration.commandName ?? ""] }
+
     func run() throws { try forward() }
 
     /// Returns only by throwing.
     func forward() throws {
         let compute = try ComputeBinary.url()
-        let words = [compute.path, Self.configuration.commandName ?? ""] + arguments
+        let words = [compute.path] + Self.path + arguments
         var pointers = words.map { strdup($0) } + [nil]
         execv(compute.path, &pointers)
         // Only reached when the binary could not be started.
@@ -77,7 +81,9 @@ struct BaselineForward: Forward {
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }
 
-struct BenchForward: Forward {
-    static let configuration = collafuse.configuration("bench", "Measure this project against others.")
+struct DenoiseBenchForward: Forward {
+    static let configuration = collafuse.configuration(
+        "denoise", "Measure denoising and training against PyTorch and diffusers on this machine.")
+    static let path = ["bench", "denoise"]
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }

@@ -46,10 +46,12 @@ import Wire
         var random = SystemRandomNumberGenerator()
         var entries: [JournalEntry] = []
         for number in 1...40 {
-            entries.append(Scene.accepted(number))
+            // Some lie in rows and some in segments.
+            let bytes = number % 3 == 0 ? 100 : 5_000
+            entries.append(Scene.accepted(number, bytes: bytes))
             if number % 2 == 0 { entries.append(.attempted(Scene.key(number), attempt: 1, epoch: 1)) }
             switch number % 8 {
-            case 2: entries.append(Scene.finished(number))
+            case 2: entries.append(Scene.finished(number, bytes: 5_100 - bytes))
             case 4: entries += [Scene.finished(number), .acknowledged(Scene.key(number))]
             case 6:
                 entries += [

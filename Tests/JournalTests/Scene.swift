@@ -9,6 +9,8 @@ final class Scene {
     let folder: URL
     var file: URL { folder.appending(path: "journal.sqlite") }
 
+    var segments: URL { folder.appending(path: "journal.sqlite-segments") }
+
     init() throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "journal-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -38,7 +40,7 @@ final class Scene {
 
     /// What a start finds.
     func recover() throws -> (recovery: Recovery, text: [String]) {
-        let recovery = try SQLiteStore(file).recover()
+        let recovery = try SQLiteStore(file, segmentSize: 64 << 10).recover()
         return (recovery, recovery.entries.map { "\($0)" })
     }
 }

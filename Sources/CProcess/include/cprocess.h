@@ -1,6 +1,7 @@
 // Starts a child process that cannot outlive its parent. In C, since between fork and exec nothing else is safe.
 #pragma once
 
+#include <stddef.h>
 #include <sys/types.h>
 
 // Starts path with argv and envp (both end in NULL), its output and errors going to output_fd, its input empty.
@@ -10,3 +11,7 @@
 //
 // Returns 0 and sets *pid, or an errno: of fork, or of exec (no such file, not executable).
 int cprocess_spawn(const char *path, char *const argv[], char *const envp[], int output_fd, pid_t *pid);
+
+// Lets the allocator keep so many free bytes at the end of each of its heaps. By default it gives back what is above 128 kB: a process
+// through which large messages pass would then fault the same pages in again and again.
+void cprocess_keep_heap(size_t bytes);

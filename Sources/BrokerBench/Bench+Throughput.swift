@@ -1,0 +1,121 @@
+internal import Foundation
+
+/// Whoever takes part in the rounds in which as much as possible goes through.
+enum Side: Hashable, CaseIterable, Sendable {
+    case proxy, memory, durable
+    case rabbitmq, redis, nats
+
+    /// Rows that need it.
+    var rows: [BrokerBench.Row] {
+        switch self {
+        case .proxy: [.memory, .durable]
+        case .memory: [.memory, .latency, .scaling]
+        case .durable: [.durable, .durableLatency, .rabbitmq, .redis, .nats]
+        case .rabbitmq: [.rabbitmq]
+        case .redis: [.redis]
+        case .nats: [.nats]
+        }
+    }
+
+    var peer: Peer.Kind? {
+        switch self {
+        case .proxy, .memory, .durable: nil
+        case .rabbitmq: .rabbitmq
+        case .redis: .redis
+        case .nats: .nats
+        }
+    }
+}
+
+/// Jobs a second, by round.
+struct Throughput: Sendable {
+    var rates: [Side: [Double]] = [:]
+    /// Of the process in the middle, for one job.
+    var microseconds: [Side: [Double]] = [:]
+    /// Of the clients' and workers' side.
+    var ends: [Side: [Double]] = [:]
+    var commits: [Double] = []
+
+    func rate(_ side: Side) -> Double { median(rates[side] ?? []) }
+
+    func figures(of rows: Set<BrokerBench.Row>) -> [BrokerFigures.Figure] {
+        func figure(
+            _ row: BrokerBench.Row, _ name: String, _ ours: Side, _ theirs: Side, must: Double?, aim: Double,
+            note: String = ""
+        ) -> BrokerFigures.Figure? {
+            guard rows.contains(row), let mine = rates[ours], let others = rates[theirs] else { return nil }
+            let ratio = median(zip(mine, others).map { $0 / $1 })
+            return BrokerFigures.Figure(
+                name, ours: median(mine), theirs: median(others), unit: "jobs/s", ratio: ratio, seen: ratio,
+                must: must, aim: aim, note: note)
+        }
+        func costs(_ ours: Side) -> String {
+            func cost(_ side: Side) -> String {
+                "\(median(microseconds[side] ?? []).rounded(to: 0)) + \(median(ends[side] ?? []).rounded(to: 0)) µs"
+            }
+            return "CPU per job, in the middle and at both ends: \(cost(ours)), zmq_proxy \(cost(.proxy))"
+        }
+        return [
+            figure(
+                .memory, "zmq_proxy 48 KiB memory", .memory, .proxy, must: 0.75, aim: 0.95, note: costs(.memory)),
+            figure(
+                .durable, "zmq_proxy 48 KiB durable", .durable, .proxy, must: 0.35, aim: 0.6,
+                note: costs(.durable) + ", commit \((median(commits) * 1e3).rounded(to: 2)) ms"),
+            figure(.rabbitmq, "rabbitmq durable", .durable, .rabbitmq, must: 1, aim: 2),
+            figure(.redis, "redis durable", .durable, .redis, must: 1, aim: 2),
+            figure(
+                .nats, "nats file", .durable, .nats, must: nil, aim: 1,
+                note: "a weaker promise: it does not fsync each message"),
+        ].compactMap { $0 }
+    }
+}
+
+extension Bench {
+    func throughput(_ sides: [Side]) async throws -> Throughput {
+        var result = Throughput()
+        for round in 1...settings.rounds {
+            for side in sides {
+                let load = Load(
+                    pace: .inFlight(settings.inFlight), seconds: settings.seconds, warmUp: settings.warmUp)
+                let rate: Double
+                if let peer = side.peer {
+                    rate = try await Peer(peer, settings).rate(load, in: folder)
+                } else {
+                    let seen = try await measure(
+                        side == .proxy ? .proxy : side == .memory ? .memory : .durable, load)
+                    rate = seen.outcome.rate
+                    result.microseconds[side, default: []].append(seen.microseconds)
+                    result.ends[side, default: []].append(seen.ends)
+                    if side == .durable { result.commits.append(seen.commit) }
+                }
+                result.rates[side, default: []].append(rate)
+                say("round \(round)/\(settings.rounds)  \(side): \(rate.rounded(to: 0)) jobs/s")
+            }
+        }
+        return result
+    }
+
+    /// The same constant rate, half of what the broker can do, through both.
+    func latency(_ throughput: Throughput, isDurable: Bool) async throws -> BrokerFigures.Figure {
+        let between: Between = isDurable ? .durable : .memory
+        let load = Load(
+            pace: .rate(throughput.rate(isDurable ? .durable : .memory) / 2), seconds: settings.seconds,
+            warmUp: settings.warmUp)
+        var ours: [Double] = [], theirs: [Double] = [], commits: [Double] = []
+        for round in 1...settings.rounds {
+            theirs.append(try await measure(.proxy, load).outcome.quantile(0.99))
+            let seen = try await measure(between, load)
+            ours.append(seen.outcome.quantile(0.99))
+            commits.append(seen.commit * 1e3)
+            say(
+                "round \(round)/\(settings.rounds)  p99 at half load: \(between) \(ours[ours.count - 1].rounded(to: 2)) ms, "
+                    + "proxy \(theirs[theirs.count - 1].rounded(to: 2)) ms")
+        }
+        let added = median(zip(ours, theirs).map { $0 - $1 }), commit = median(commits)
+        return BrokerFigures.Figure(
+            "p99 at half load \(between)", ours: median(ours), theirs: median(theirs), unit: "ms",
+            ratio: median(zip(ours, theirs).map { $0 / $1 }), seen: added, must: isDurable ? 2 * commit + 1 : 1,
+            aim: isDurable ? commit + 0.3 : 0.3, isCost: true,
+            note: "added; " + (isDurable ? "a commit takes \(commit.rounded(to: 2)) ms" : "at the same rate"))
+    }
+}
