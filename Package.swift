@@ -129,7 +129,8 @@ let floor5: [Target] = [
     .executableTarget(
         name: "collafuse",
         dependencies: [
-            "Broker", "Workbench", "LoadTest", "BrokerBench", "CommandOptions", "Disk", "Journal", "Monitoring", "Launch",
+            "Broker", "Workbench", "LoadTest", "BrokerBench", "CommandOptions", "Disk", "Journal", "Monitoring",
+            "Launch",
             "Exchange",
             "Simulation",
             "Topology", "Trust",
