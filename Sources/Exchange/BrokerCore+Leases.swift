@@ -29,7 +29,7 @@ extension BrokerCore {
         _ = jobs.update(handle) { job in
             job.attempts = attempt
             job.epoch = epoch
-            job.isCrashCounted = false
+            job.isHeldAgainst = false
             // What the last attempt did beyond its checkpoint is to be done again: it counts as progress.
             job.stepsDone = kept
         }
@@ -220,13 +220,13 @@ extension BrokerCore {
     /// The job runs alone from now on, over restarts too.
     mutating func suspect(_ handle: JobHandle, ranAlone: Bool = false) {
         guard let job = jobs[handle] else { return }
-        let counts = ranAlone && !job.isCrashCounted
+        let counts = ranAlone && !job.isHeldAgainst
+        _ = jobs.update(handle) { $0.isHeldAgainst = true }
         guard !job.suspect || counts else { return }
         let crashes = job.crashes + (counts ? 1 : 0)
         _ = jobs.update(handle) { job in
             job.suspect = true
             job.crashes = crashes
-            job.isCrashCounted = job.isCrashCounted || counts
         }
         actions.append(.append(.suspected(job.key, crashes: crashes)))
     }

@@ -56,14 +56,15 @@ extension BrokerCore {
             _ = jobs.update(handle) { job in
                 job.attempts = attempt
                 job.epoch = epoch
+                job.isHeldAgainst = false
             }
         case .suspected(let key, let crashes):
             guard let handle = handle(of: key) else { return }
             _ = jobs.update(handle) { job in
                 job.suspect = true
                 job.crashes = crashes
-                // A journal need not tell whether the newest attempt is among them.
-                job.isCrashCounted = crashes > 0
+                // A journal need not tell which attempt it was: it may have been the newest.
+                job.isHeldAgainst = true
             }
         case .finished(let key, let header, let sealed, let keptUntil):
             guard let handle = handle(of: key) else { return }

@@ -53,8 +53,8 @@ struct Job: Sendable {
     var suspect = false
     /// Crashes while it ran alone.
     var crashes = 0
-    /// The newest attempt's crash is among them: a worker that comes back with it and is lost again adds none.
-    var isCrashCounted = false
+    /// The newest attempt was held against it: a worker that comes back with that and is lost again adds nothing.
+    var isHeldAgainst = false
     /// Attempts alone that found no memory, and the places of the workers that had none.
     var memoryFailures: UInt32 = 0
     var workersWithoutMemory: Set<Int> = []

@@ -24,23 +24,26 @@ final class JobLog {
     init(_ url: URL) throws {
         if !FileManager.default.fileExists(atPath: url.path) { try Data().write(to: url) }
         file = try FileHandle(forUpdating: url)
-        var jobs: [JobID: (client: Int, job: SyntheticJob)] = [:]
-        var order: [JobID] = []
-        for line in String(decoding: try file.readToEnd() ?? Data(), as: UTF8.self).split(separator: "\n") {
-            let words = line.split(separator: " ").map(String.init)
-            guard words.count > 1, let id = Data(base64Encoded: words[1]).flatMap({ JobID($0) }) else { continue }
-            switch words[0] {
-            case "job":
-                guard let read = Self.job(words) else { continue }
-                jobs[id] = read
+        // As bytes, and only what is unfinished is read any further: the file may be long, and clients are waiting.
+        var lines: [[UInt8]: ArraySlice<UInt8>] = [:]
+        var order: [[UInt8]] = []
+        for line in [UInt8](try file.readToEnd() ?? Data()).split(separator: UInt8(ascii: "\n")) {
+            let words = line.split(separator: UInt8(ascii: " "), maxSplits: 2)
+            guard words.count == 3 else { continue }
+            let id = Array(words[1])
+            switch words[0].first {
+            case UInt8(ascii: "j"):
+                lines[id] = line
                 order.append(id)
-            case "surfaced":
-                jobs[id] = nil
-                surfaced.insert(id)
+            case UInt8(ascii: "s"):
+                lines[id] = nil
+                if let id = Data(base64Encoded: Data(id)).flatMap({ JobID($0) }) { surfaced.insert(id) }
             default: break
             }
         }
-        unfinished = order.compactMap { jobs[$0] }
+        unfinished = order.compactMap { lines[$0] }.compactMap { line in
+            Self.job(String(decoding: line, as: UTF8.self).split(separator: " ").map(String.init))
+        }
         // The last line may be torn.
         append("")
     }

@@ -8,7 +8,8 @@ func fuzzSafetensors(_ input: [UInt8]) {
     guard let again = try? SafetensorsArchive(decoding: archive.encoded()) else {
         fatalError("an archive that was read can't be read again")
     }
-    precondition(again.entries.map(\.name) == archive.entries.map(\.name))
+    // Empty tensors may change places.
+    precondition(Set(again.entries) == Set(archive.entries) && again.metadata == archive.metadata)
 }
 
 /// The first byte picks topology or load plan.

@@ -34,8 +34,8 @@ import Testing
     }
 
     /// Seeds that found something: two first attempts of one job after a crash, and leases that ran out while their JOBs waited for a
-    /// full disk.
-    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1), (41, 0.2)]) func holdsWhereSomethingWasFound(
+    /// full disk; a loss that was held against a job twice.
+    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1), (41, 0.2), (63, 0.1)]) func holdsWhereSomethingWasFound(
         seed: UInt64, hours: Double
     ) {
         var settings = SimulationSettings(seed: seed)
