@@ -1,7 +1,13 @@
 /// ": did you mean 'guidance'?" when a known word is near, else the known words.
 func closest(to word: String, among known: [String]) -> String {
-    let nearest = known.map { (word: $0, distance: editDistance(word.lowercased(), $0.lowercased())) }
-        .min { $0.distance < $1.distance }
+    // Of two that are as near, the one with the same letters: they were only typed in another order.
+    let letters = word.lowercased().sorted()
+    let nearest = known.map {
+        (
+            word: $0, distance: editDistance(word.lowercased(), $0.lowercased()),
+            others: $0.lowercased().sorted() != letters
+        )
+    }.min { ($0.distance, $0.others ? 1 : 0) < ($1.distance, $1.others ? 1 : 0) }
     guard let nearest, nearest.distance <= max(2, word.count / 3) else {
         return known.isEmpty ? "" : " (there is: \(known.joined(separator: ", ")))"
     }

@@ -94,6 +94,7 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         (15, "sample: {per_label: 5, guidence: 1.5}", TopologyError.Code.unknownKey, 15, "did you mean 'guidance'?"),
         (2, "  nmae: shapes", .unknownKey, 2, "did you mean 'name'?"),
         (8, "wokers:", .unknownKey, 8, "did you mean 'workers'?"),
+        (8, "wrokers:", .unknownKey, 8, "did you mean 'workers'?"),
         (10, "  - name: denoiser\n    thread: 2", .unknownKey, 11, "'workers[1]': did you mean 'threads'?"),
         (4, "", .missingKey, 2, "'run' needs 'cut'"),
         (3, "  timesteps: many", .wrongType, 3, "whole number"),
