@@ -87,7 +87,13 @@ ct_status ct_item_int(ct_tensor a, int64_t *out) { CT_RUN(*out = get(a).item().t
 
 ct_status ct_to_dtype(ct_tensor a, int32_t dtype, ct_tensor *out) { CT_MAKE(get(a).to(scalar_type(dtype))) }
 
-ct_status ct_to_device(ct_tensor a, ct_device where, ct_tensor *out) { CT_MAKE(get(a).to(device(where))) }
+ct_status ct_to_device(ct_tensor a, ct_device where, ct_tensor *out) {
+  *out = nullptr;
+  CT_RUN(auto target = device(where); auto source = get(a); const bool uploads = target.is_cuda() && source.is_cpu();
+         // A device reads pinned memory by itself, while this thread goes on.
+         if (uploads) source = source.pin_memory();
+         *out = ctorch::wrap(source.to(target, /*non_blocking=*/uploads)))
+}
 
 ct_status ct_to_format(ct_tensor a, int32_t format, ct_tensor *out) {
   CT_MAKE(get(a).contiguous(memory_format(format)))

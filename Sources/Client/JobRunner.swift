@@ -65,38 +65,48 @@ struct JobRunner: Sendable {
         await session.acknowledge(job)
     }
 
-    private func answer(_ first: JobID) async throws -> Answer {
-        var job = first, attempt = 1
-        while true {
+    private func answer(_ job: JobID, attempt: Int = 1) async throws -> Answer {
+        if let surfaced = try await release.result(of: job) { return Answer(job: job, payload: surfaced) }
+        if doubts.remove(job) { try await reseal(job) }
+        let next: JobID
+        do {
+            return try await perform(job)
+        } catch let end as JobEnd {
+            // Its result may have come in as a stray, and that is why it is over.
             if let surfaced = try await release.result(of: job) { return Answer(job: job, payload: surfaced) }
-            if doubts.remove(job) { try await reseal(job) }
-            do {
-                let (envelope, sealed) = try await release.sealed(job, by: credentials.sealer)
-                return Answer(job: job, payload: try await take(session.perform(envelope, sealed: sealed), of: job))
-            } catch let end as JobEnd {
-                // Its result may have come in as a stray, and that is why it is over.
-                if let surfaced = try await release.result(of: job) { return Answer(job: job, payload: surfaced) }
-                switch end.cure {
-                case .reseal where attempt < Self.attempts: try await reseal(job)
-                case .renew where attempt < Self.attempts: job = try await renew(job)
-                default:
-                    // It may have been cancelled by a process that was stopped before it could forget the request; kept, the request
-                    // would end every later call for the same samples.
-                    if end.code == .cancelled, await release.holds(job), try await release.kind(of: job) == .denoise {
-                        try await release.forget(job)
-                    }
-                    throw ClientError(.refused, "the broker ended the job (\(end.code)): \(end.message)")
-                }
-            } catch let error as ClientError where error.code == .untrusted {
-                guard attempt < Self.attempts else {
-                    throw ClientError(
-                        .untrusted,
-                        "\(error.message). \(attempt) results were not accepted; the job stays in the spool. Take the deployment "
-                            + "folder anew, and tell the operator if that does not help")
-                }
+            next = try await cure(job, end, isLast: attempt == Self.attempts)
+        } catch let error as ClientError where error.code == .untrusted {
+            guard attempt < Self.attempts else {
+                throw ClientError(
+                    .untrusted,
+                    "\(error.message). \(attempt) results were not accepted; the job stays in the spool. Take the deployment "
+                        + "folder anew, and tell the operator if that does not help")
             }
-            try await Task.sleep(for: Self.pause * (1 << (attempt - 1)))
-            attempt += 1
+            next = job
+        }
+        try await Task.sleep(for: Self.pause * (1 << (attempt - 1)))
+        return try await answer(next, attempt: attempt + 1)
+    }
+
+    private func perform(_ job: JobID) async throws -> Answer {
+        let (envelope, sealed) = try await release.sealed(job, by: credentials.sealer)
+        return Answer(job: job, payload: try await take(session.perform(envelope, sealed: sealed), of: job))
+    }
+
+    /// What goes out in the place of a job that the broker ended: itself sealed anew, or under another name.
+    private func cure(_ job: JobID, _ end: JobEnd, isLast: Bool) async throws -> JobID {
+        switch end.cure {
+        case .reseal where !isLast:
+            try await reseal(job)
+            return job
+        case .renew where !isLast: return try await renew(job)
+        default:
+            // It may have been cancelled by a process that was stopped before it could forget the request; kept, the request
+            // would end every later call for the same samples.
+            if end.code == .cancelled, await release.holds(job), try await release.kind(of: job) == .denoise {
+                try await release.forget(job)
+            }
+            throw ClientError(.refused, "the broker ended the job (\(end.code)): \(end.message)")
         }
     }
 

@@ -25,6 +25,13 @@ package struct Denoiser<Network: DenoisingNetwork> {
                 "\(ModelDirectory.configFile): key '_class_name': a UNet2DConditionModel looks at text: give it embeddings of the prompts"
             )
         }
+        // Guided, it would be asked without a class that it may not have.
+        guard network.textWidth == nil || network.classEmbeddings == nil else {
+            throw DiffusionError(
+                .badConfig,
+                "\(ModelDirectory.configFile): key 'num_class_embeds': text and classes together are not supported in a chain"
+            )
+        }
         try prediction.check(on: schedule)
         let rows = network.classEmbeddings ?? 0
         guard rows == labels || rows == labels + 1 else {

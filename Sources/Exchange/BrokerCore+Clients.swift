@@ -40,12 +40,9 @@ extension BrokerCore {
         guard envelope.client == clients[client].id else {
             return reject(envelope.job, .unauthorized, "the envelope names another client", client)
         }
-        if let handle = clients[client].jobs[envelope.job] {
-            guard isEarlier(handle, than: envelope) else {
-                return resubmit(handle, envelope: bytes, sealed: sealed, by: client)
-            }
-            // The client does not accept the result, or sealed the job anew at another broker: it goes as one goes that expired.
-            end(handle, .ended(.expired), isTold: false)
+        let earlier = clients[client].jobs[envelope.job]
+        if let earlier, !isEarlier(earlier, than: envelope) {
+            return resubmit(earlier, envelope: bytes, sealed: sealed, by: client)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
             if tombstone.envelope == bytes { return tell(tombstone.end, envelope.job, client) }
@@ -54,9 +51,13 @@ extension BrokerCore {
                 former.generation < envelope.generation
             else { return conflict(envelope.job, client) }
         }
-        if let (code, message, retryAfter) = refusal(of: envelope, sealedBytes: sealed.count, client: client) {
+        if let (code, message, retryAfter) = refusal(
+            of: envelope, sealedBytes: sealed.count, client: client, replacing: earlier)
+        {
             return reject(envelope.job, code, message, client, retryAfter: retryAfter)
         }
+        // The client does not accept the result, or sealed the job anew at another broker: it goes as one goes that expired.
+        if let earlier { end(earlier, .ended(.expired), isTold: false) }
         accept(envelope, sealed: sealed, by: client)
     }
 
@@ -100,7 +101,7 @@ extension BrokerCore {
     }
 
     private func refusal(
-        of envelope: Envelope, sealedBytes: Int, client: Int
+        of envelope: Envelope, sealedBytes: Int, client: Int, replacing earlier: JobHandle?
     ) -> (WireCode, String, retryAfter: UInt64)? {
         let rights = clients[client].rights
         let limits = configuration.limits.of(rights)
@@ -140,7 +141,12 @@ extension BrokerCore {
             return (.brokerFull, "the broker remembers as many jobs as it may; try again later", limits.retryAfter * 10)
         }
         let bytes = envelope.bytes.count + sealedBytes + Job.overhead
-        return Usage.refusal(of: bytes, client: clients[client].usage, all: usage, limits: limits)
+        var own = clients[client].usage, all = usage
+        if let earlier = earlier.flatMap({ jobs[$0] }) {
+            own.remove(bytes: earlier.bytes)
+            all.remove(bytes: earlier.bytes)
+        }
+        return Usage.refusal(of: bytes, client: own, all: all, limits: limits)
             .map { ($0.code, $0.message, limits.retryAfter) }
     }
 

@@ -8,7 +8,7 @@ func closest(to word: String, among known: [String]) -> String {
             others: $0.lowercased().sorted() != letters
         )
     }.min { ($0.distance, $0.others ? 1 : 0) < ($1.distance, $1.others ? 1 : 0) }
-    guard let nearest, nearest.distance <= max(2, word.count / 3) else {
+    guard let nearest, nearest.distance <= max(2, word.count / 3), nearest.distance < word.count else {
         return known.isEmpty ? "" : " (there is: \(known.joined(separator: ", ")))"
     }
     return ": did you mean '\(nearest.word)'?"

@@ -62,6 +62,14 @@ package struct ModelRegistry: Sendable {
     /// A version under its number; nil: there is none, or no more.
     package func version(_ number: UInt64) -> Version? { (try? record(number)).map { Version($0) } }
 
+    /// The network's config, as it lies beside the weights; nil: it is none that can be read.
+    package func configuration(of version: Version) -> String? {
+        let file = folder(version.number).appending(path: ModelDirectory.configFile)
+        guard let text = try? String(contentsOf: file, encoding: .utf8), (try? UNetConfiguration(json: text)) != nil
+        else { return nil }
+        return text
+    }
+
     /// - Throws: `badRegistry` when it is not a model of this run; what reading a model's folder throws.
     package func load(
         _ version: Version, run descriptor: RunDescriptor, dtype: DType = .float32, device: Device = .cpu

@@ -30,7 +30,8 @@ package struct WorkerService: Service {
             let width =
                 try settings.slots
                 ?? BatchProfile(registry: settings.registry, logger: logger).cap(
-                    for: identity.run, device: device, dtype: dtype, threads: settings.threads)
+                    for: identity.run, backbone: registry.newest.flatMap(registry.configuration), device: device,
+                    dtype: dtype, threads: settings.threads)
             engine = DenoiseLoop(
                 desk: identity.desk, run: identity.run, registry: registry, slots: width, device: device, dtype: dtype,
                 checkpoints: settings.checkpoints, logger: logger)

@@ -16,7 +16,9 @@ import Trust
 
     @Test func imagesThatAreNone() async throws {
         let world = try RunWorld()
-        let client = try world.client()
+        let broker = try await RunningBroker(world)
+        let trainer = try world.trainer(at: broker, images: 32)
+        let client = try world.client(endpoint: broker.clients)
         defer { client.close() }
         func expect(_ url: URL, _ words: String..., sourceLocation: SourceLocation = #_sourceLocation) async throws {
             let error = try await clientError {
@@ -62,6 +64,12 @@ import Trust
         // Nothing of all this left, or is charged.
         #expect(await client.exposure().releases == 0)
         #expect(try await client.release.jobs().isEmpty)
+
+        // And the same client goes on.
+        let images = try client.images(at: RunWorld.digits, labels: [3])
+        #expect(try await client.publish(images, cut: 500).published == images.count)
+        await trainer.end()
+        try await broker.end()
     }
 
     @Test func cutsAndRequestsThatCannotBe() async throws {

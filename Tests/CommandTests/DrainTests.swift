@@ -7,6 +7,9 @@ import Testing
         let scene = try DeploymentScene()
         let broker = try scene.broker()
         _ = try await scene.endpoints()
+        // Whoever can make it run code finds no engine in it.
+        let loaded = try String(contentsOfFile: "/proc/\(broker.process.processIdentifier)/maps", encoding: .utf8)
+        #expect(loaded.contains("libzmq") && !loaded.contains("torch"))
         let collafuse = try CommandRun.binaries.appending(path: "collafuse")
         let run = try CommandRun.of(collafuse, ["broker", "drain", "--kit", scene.kit("broker")])
         #expect(run.status == 0 && run.output.contains("drained: process \(broker.process.processIdentifier)"))

@@ -200,6 +200,25 @@ import Wire
         #expect(bench.stored.first?.stale == false)
     }
 
+    @Test func whatIsRefusedTakesNobodysPlace() {
+        var configuration = Fixture.configuration
+        configuration.limits.jobsPerClient = 1
+        var bench = BrokerBench(configuration)
+        var client = bench.client(1)
+        bench.submit(5, as: &client)
+        func next(_ generation: UInt32, run: RunID = Fixture.run) -> Envelope {
+            Fixture.envelope(
+                client: Self.one, job: identifier(5), generation: generation, expires: Fixture.wall + 3_600_000,
+                run: run)
+        }
+        bench.submit(next(1, run: identifier(8)), as: &client)
+        #expect(bench.rejection?.code == .unknownRun)
+        #expect(bench.state(of: identifier(5), as: &client) == .queued)
+        // The room that the earlier one takes is its own.
+        bench.submit(next(1), as: &client)
+        #expect(bench.has(isAccepted) && bench.core.snapshot.jobs == 1)
+    }
+
     @Test func aResultThatTheClientDoesNotAcceptMakesWay() {
         var bench = BrokerBench()
         var client = bench.client(1)

@@ -25,15 +25,25 @@ struct TextTests {
         _ = try scene.registry().take(folder, for: scene.run)
     }
 
-    private static func network() throws -> UNet {
+    private static func network(classes: Int = 0) throws -> UNet {
         let json = """
             {"_class_name": "UNet2DConditionModel", "sample_size": 4, "in_channels": 1, "out_channels": 1, "layers_per_block": 1,
             "block_out_channels": [8, 16], "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D"],
             "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D"], "norm_num_groups": 4, "attention_head_dim": 2,
             "cross_attention_dim": \(width)}
             """
+        var configuration = try UNetConfiguration(json: json)
+        if classes > 0 { configuration.classEmbeddings = classes }
         var source = ParameterSource(seed: 5)
-        return UNet(try UNetConfiguration(json: json), &source)
+        return UNet(configuration, &source)
+    }
+
+    /// Guided, it would be asked for a class that it does not have, in a pass with everybody else's samples.
+    @Test func classesBesideTextAreRefused() throws {
+        let error = #expect(throws: DiffusionError.self) {
+            try Denoiser(Self.network(classes: 10), on: scene.run.schedule, labels: 10, withText: true)
+        }
+        #expect(error?.message.contains("num_class_embeds") == true)
     }
 
     /// [count, tokens, width], some smooth numbers.

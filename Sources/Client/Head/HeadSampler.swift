@@ -50,8 +50,9 @@ struct HeadSampler {
             let prompts = (0..<text.prompts(guidance: request.guidance)).flatMap {
                 Array(repeating: $0, count: request.perLabel)
             }
-            return stride(from: 0, to: prompts.count, by: request.chunk).map { start in
-                let part = Array(prompts[start..<min(start + request.chunk, prompts.count)])
+            let chunk = min(request.chunk, text.largestChunk)
+            return stride(from: 0, to: prompts.count, by: chunk).map { start in
+                let part = Array(prompts[start..<min(start + chunk, prompts.count)])
                 return Chunk(first: UInt32(start), labels: part.map { _ in run.nullLabel }, prompts: part)
             }
         }

@@ -35,6 +35,9 @@ public struct PromptEmbeddings: Sendable, Hashable {
         }
     }
 
+    /// Samples with a prompt each that one job holds: a broker takes 8 MiB, and the empty prompt goes along.
+    var largestChunk: Int { max(1, (4 << 20) / (4 * tokens * width)) }
+
     /// How many ask for something: all but the last where samples are guided away from it.
     func prompts(guidance: Double) -> Int { guidance == 1 ? count : count - 1 }
 

@@ -47,20 +47,22 @@ package struct BatchProfile {
     /// The cap B for this run's backbone.
     ///
     /// - Parameters:
+    ///   - backbone: the config of the one that is served, where that was imported; nil: the run's own.
     ///   - device: and `dtype`, that passes are run on and in.
     ///   - threads: that one operation may use.
     /// - Throws: `badSettings` where the device has no memory for the network; what else makes one of the run's configuration fail.
-    package func cap(for run: RunDescriptor, device: Device = .cpu, dtype: DType = .float32, threads: Int) throws
-        -> Int
-    {
-        let model = BLAKE2b.hash(Array(run.backboneConfig.utf8), length: 16).map { String(format: "%02x", $0) }.joined()
+    package func cap(
+        for run: RunDescriptor, backbone: String? = nil, device: Device = .cpu, dtype: DType = .float32, threads: Int
+    ) throws -> Int {
+        let backbone = backbone ?? run.backboneConfig
+        let model = BLAKE2b.hash(Array(backbone.utf8), length: 16).map { String(format: "%02x", $0) }.joined()
         let image = run.image
         let key =
             "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(device.name) \(dtype) \(threads) threads"
         var known = read()
         if let measured = known[key], let cap = Self.choose(measured) { return cap }
         let measured: [Measurement]
-        do { measured = try measure(run, device, dtype) } catch  where error.isForMemory {
+        do { measured = try measure(run, backbone, device, dtype) } catch  where error.isForMemory {
             throw WorkerError(
                 .badSettings, "\(device) (\(device.name)) has no memory for the run's backbone: \(error)")
         }
@@ -87,8 +89,10 @@ package struct BatchProfile {
     }
 
     /// A few passes of each width, with random weights: how long one takes does not depend on them.
-    private func measure(_ run: RunDescriptor, _ device: Device, _ dtype: DType) throws -> [Measurement] {
-        let configuration = try UNetConfiguration(json: run.backboneConfig)
+    private func measure(
+        _ run: RunDescriptor, _ backbone: String, _ device: Device, _ dtype: DType
+    ) throws -> [Measurement] {
+        let configuration = try UNetConfiguration(json: backbone)
         let denoiser = try TorchError.catching {
             var source = ParameterSource(seed: 0)
             let network = UNet(configuration, &source)
