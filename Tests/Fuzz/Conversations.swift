@@ -175,7 +175,7 @@ func fuzzPeers(_ input: [UInt8]) {
 private func endsSession<Event>(_ actions: [LinkAction<Event>]) -> Bool {
     actions.contains {
         switch $0 {
-        case .reconnect, .close: true
+        case .reconnect, .move, .close: true
         case .send, .event: false
         }
     }
