@@ -117,11 +117,15 @@ let floor4: [Target] = [
     room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
     room(
         "Evaluation",
-        ["CollaFuseClient", "Chain", "Diffusion", "Disk", "Launch", "Trust", "Torch", "Safetensors", "Images"]),
+        [
+            "CollaFuseClient", "Chain", "Diffusion", "Disk", "Launch", "Observability", "Trust", "Torch", "Safetensors",
+            "Images",
+        ]),
     room(
         "Bench",
         [
-            "Worker", "CollaFuseClient", "Launch", "Chain", "Diffusion", "Torch", "Trust", "Wire", "Sodium", logging,
+            "Worker", "CollaFuseClient", "Launch", "Observability", "Chain", "Diffusion", "Torch", "Trust", "Wire",
+            "Sodium", logging,
         ]),
 ]
 
@@ -212,7 +216,7 @@ let fuzzTargets: [Target] =
         .executableTarget(
             name: "collafuse-fuzz",
             dependencies: [
-                "CFuzzer", "Chain", "Exchange", "Safetensors", "Sealing", "Simulation", "Sodium", "Topology", "Trust",
+                "CFuzzer", "Chain", "Exchange", "Safetensors", "Sealing", "Sodium", "Topology", "Trust",
                 "Wire", "ZeroMQ",
             ],
             path: "Tests/Fuzz", exclude: ["README.md", "CFuzzer", "Corpus"], swiftSettings: strict),

@@ -1,4 +1,5 @@
 package import Foundation
+internal import Observability
 internal import Torch
 
 /// What was measured, where, and how.
@@ -22,16 +23,11 @@ package struct BenchReport: Sendable, Codable {
         let instructions: [String]
 
         static var current: Machine {
-            let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-            func field(_ name: String) -> String {
-                let line = text.split(separator: "\n").first { $0.hasPrefix(name) } ?? ""
-                return line.split(separator: ":").dropFirst().joined(separator: ":")
-                    .trimmingCharacters(in: .whitespaces)
-            }
-            let flags = Set(field("flags").split(separator: " ").map(String.init))
+            let processor = Processor.current
             return Machine(
-                processor: Device.cpu.name, cores: ProcessInfo.processInfo.activeProcessorCount,
-                instructions: ["avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16"].filter(flags.contains))
+                processor: processor.name, cores: processor.cores,
+                instructions: ["avx2", "avx512f", "avx512_bf16", "avx512_vnni", "amx_bf16"].filter(
+                    processor.flags.contains))
         }
     }
 
@@ -73,10 +69,7 @@ package struct BenchReport: Sendable, Codable {
                 String(format: "%.2f×", figure.ratio), figure.must.map { "\($0)×" } ?? "—", "\(figure.aim)×",
             ]
         }
-        let table = [["figure", "ours", "theirs", "unit", "ratio", "must", "aim"]] + rows
-        let widths = table[0].indices.map { column in table.map { $0[column].count }.max() ?? 0 }
-        return table.map { row in
-            zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: "  ")
-        }.joined(separator: "\n")
+        return TextTable.lines(["figure", "ours", "theirs", "unit", "ratio", "must", "aim"], rows, indent: "")
+            .joined(separator: "\n")
     }
 }

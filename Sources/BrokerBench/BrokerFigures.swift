@@ -1,4 +1,5 @@
 package import Foundation
+internal import Observability
 
 /// What `collafuse bench broker` measured, where, and how.
 package struct BrokerFigures: Sendable, Codable {
@@ -49,12 +50,7 @@ package struct BrokerFigures: Sendable, Codable {
         let cores: Int
 
         static var current: Machine {
-            let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-            let line = text.split(separator: "\n").first { $0.hasPrefix("model name") } ?? ""
-            return Machine(
-                processor: line.split(separator: ":").dropFirst().joined(separator: ":")
-                    .trimmingCharacters(in: .whitespaces),
-                cores: ProcessInfo.processInfo.activeProcessorCount)
+            Machine(processor: Processor.current.name, cores: Processor.current.cores)
         }
     }
 
@@ -82,11 +78,7 @@ package struct BrokerFigures: Sendable, Codable {
                 number(figure.seen), number(figure.must), number(figure.aim), figure.verdict ?? "–", figure.note,
             ]
         }
-        let table = [["figure", "ours", "theirs", "unit", "ratio", "seen", "must", "aim", "reached", ""]] + rows
-        let widths = table[0].indices.map { column in table.map { $0[column].count }.max() ?? 0 }
-        let lines = table.map { row in
-            zip(row, widths).map { $0.padding(toLength: $1, withPad: " ", startingAt: 0) }.joined(separator: "  ")
-        }
-        return (lines + left).joined(separator: "\n")
+        let head = ["figure", "ours", "theirs", "unit", "ratio", "seen", "must", "aim", "reached", ""]
+        return (TextTable.lines(head, rows, indent: "") + left).joined(separator: "\n")
     }
 }

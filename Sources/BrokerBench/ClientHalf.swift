@@ -70,19 +70,11 @@ final class ClientHalf {
 
     private func greet(_ number: Int) throws {
         switch middle {
-        case .broker: try lines[number].send(.hello(hello(Data())))
+        case .broker: try lines[number].send(.hello(WireHello(role: "client", software: "bench")))
         // A proxy says nothing by itself: a job that comes back says that all is connected.
         case .proxy: try lines[number].send(parts: [[], stamps[number].envelope(Int(UInt32.max)), []])
         }
         try serve(number)
-    }
-
-    private func hello(_ challenge: Data) -> WireHello {
-        var hello = WireHello()
-        hello.role = "client"
-        hello.challenge = challenge
-        hello.software = "bench"
-        return hello
     }
 
     /// Sits in session for a while.
@@ -176,7 +168,8 @@ final class ClientHalf {
 
     private func hear(_ frames: Frames, _ client: Int) throws {
         switch frames.control.body {
-        case .challenge(let challenge): try lines[client].send(.hello(hello(challenge.nonce)))
+        case .challenge(let challenge):
+            try lines[client].send(.hello(WireHello(role: "client", challenge: challenge.nonce, software: "bench")))
         case .welcome: open(client)
         case .result(let result):
             guard let number = stamps[client].number(id: result.jobID) else {

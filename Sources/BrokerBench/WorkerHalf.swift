@@ -47,7 +47,7 @@ final class WorkerHalf {
             let line = try Line(context, address, kit.curve)
             try line.join(poll, as: number)
             workers.append(Worker(line: line, id: kit.id))
-            if case .broker = middle { try line.send(.hello(hello(Data()))) }
+            if case .broker = middle { try line.send(.hello(WireHello(role: "worker", software: "bench"))) }
             try serve(number)
         }
     }
@@ -82,14 +82,6 @@ final class WorkerHalf {
         }
     }
 
-    private func hello(_ challenge: Data) -> WireHello {
-        var hello = WireHello()
-        hello.role = "worker"
-        hello.challenge = challenge
-        hello.software = "bench"
-        return hello
-    }
-
     private func serve(_ worker: Int) throws {
         try workers[worker].line.flush()
         for turn in 1... {
@@ -107,7 +99,9 @@ final class WorkerHalf {
 
     private func hear(_ frames: Frames, _ worker: Int) throws {
         switch frames.control.body {
-        case .challenge(let challenge): try workers[worker].line.send(.hello(hello(challenge.nonce)))
+        case .challenge(let challenge):
+            try workers[worker].line.send(
+                .hello(WireHello(role: "worker", challenge: challenge.nonce, software: "bench")))
         case .welcome:
             try workers[worker].line.send(.ready(keys.ready(slots: slots)))
             workers[worker].isReady = true

@@ -65,6 +65,7 @@ struct JobRunner: Sendable {
         await session.acknowledge(job)
     }
 
+    /// Calls itself for the next attempt: as a loop that changes its job, Swift 6.3's optimiser crashes on it.
     private func answer(_ job: JobID, attempt: Int = 1) async throws -> Answer {
         if let surfaced = try await release.result(of: job) { return Answer(job: job, payload: surfaced) }
         if doubts.remove(job) { try await reseal(job) }

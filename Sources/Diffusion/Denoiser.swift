@@ -136,7 +136,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
         func twice(_ x: Tensor) -> Tensor { Tensor.concatenated([x, x.gathered(0, rows: index)], 0) }
         let both = output(
             twice(x), at: timesteps + rows.map { timesteps[$0] }, labels: labels + rows.map { _ in self.labels },
-            text: text.map { .concatenated([$0.prompts, $0.none.gathered(0, rows: index.to($0.none.device))], 0) },
+            text: text.map { .concatenated([$0.prompts, $0.none(rows)], 0) },
             estimate: estimate.map(twice))
         let labelled = both[0..<timesteps.count], none = both[timesteps.count..<timesteps.count + rows.count]
         var spread = (0..<timesteps.count).map { _ in rows.count }  // which row of `none`, if any
@@ -152,12 +152,17 @@ package struct Denoiser<Network: DenoisingNetwork> {
 package struct TextRows {
     /// [N, S, D]
     package let prompts: Tensor
-    /// Of the empty prompt, from which guidance leads away [N, S, D]; of no matter for rows that are not guided.
-    package let none: Tensor
+    /// Of the empty prompt, from which guidance leads away [N, S, D]; nil: no row is guided.
+    private let none: Tensor?
 
-    package init(prompts: Tensor, none: Tensor) {
+    package init(prompts: Tensor, none: Tensor? = nil) {
         self.prompts = prompts
         self.none = none
+    }
+
+    fileprivate func none(_ rows: [Int]) -> Tensor {
+        guard let none else { preconditionFailure("guided rows come with the empty prompt's text") }
+        return none.gathered(0, rows: Tensor(rows).to(none.device))
     }
 }
 

@@ -26,7 +26,7 @@ package struct TrainerOptions: Hashable, Sendable, Codable {
     package var precision = Precision.single
 
     /// What a training step computes in. Parameters, their gradients and the optimiser are float32 in both.
-    package enum Precision: String, Hashable, Sendable, Codable {
+    package enum Precision: String, Hashable, Sendable, Codable, CaseIterable {
         case single
         /// Convolutions and products of matrices in bfloat16: docs/benchmarks.md says what it gains and what becomes of the loss.
         case mixed

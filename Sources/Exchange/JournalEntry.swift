@@ -16,4 +16,12 @@ package enum JournalEntry: Sendable {
     case ended(JobKey, code: WireCode)
     /// The tombstone is not needed any more.
     case forgotten(JobKey)
+
+    package var key: JobKey {
+        switch self {
+        case .accepted(let key, _, _), .attempted(let key, _, _), .suspected(let key, _), .finished(let key, _, _, _),
+            .acknowledged(let key), .ended(let key, _), .forgotten(let key):
+            key
+        }
+    }
 }

@@ -177,10 +177,8 @@ struct LinkSession: Sendable {
     private var silence: Int64 { heartbeat * configuration.missedHeartbeats }
 
     private mutating func hello(challenge: Data, at now: Int64) -> Frames? {
-        var hello = WireHello()
-        hello.role = side == .client ? "client" : "worker"
-        hello.challenge = challenge
-        hello.software = configuration.software
+        let hello = WireHello(
+            role: side == .client ? "client" : "worker", challenge: challenge, software: configuration.software)
         return numbered(.hello(hello), [], at: now)
     }
 

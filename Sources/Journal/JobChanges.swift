@@ -201,13 +201,3 @@ extension Database {
         try statement.execute()
     }
 }
-
-extension JournalEntry {
-    var key: JobKey {
-        switch self {
-        case .accepted(let key, _, _), .attempted(let key, _, _), .suspected(let key, _), .finished(let key, _, _, _),
-            .acknowledged(let key), .ended(let key, _), .forgotten(let key):
-            key
-        }
-    }
-}

@@ -1,3 +1,4 @@
+internal import Exchange
 package import Topology
 internal import Workbench
 

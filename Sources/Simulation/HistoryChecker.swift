@@ -198,8 +198,6 @@ struct HistoryChecker {
         require(masks[image] == noise, "\(image.client.short): \(image.publication.short) was stored and never sent so")
     }
 
-    func isIngested(_ image: IngestCore.Key) -> Bool { ingested.contains(image) }
-
     // MARK: the broker, looked at
 
     /// Every accepted job is in exactly one place, and the broker and the journal agree on which.

@@ -2,14 +2,6 @@ internal import Exchange
 internal import Wire
 
 extension JournalEntry {
-    var key: JobKey {
-        switch self {
-        case .accepted(let key, _, _), .attempted(let key, _, _), .suspected(let key, _), .finished(let key, _, _, _),
-            .acknowledged(let key), .ended(let key, _), .forgotten(let key):
-            key
-        }
-    }
-
     /// Kind, client, job, and two fields with their lengths.
     var bytes: [UInt8] {
         let (kind, first, second): (UInt8, [UInt8], [UInt8]) =

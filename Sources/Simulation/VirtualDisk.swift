@@ -1,3 +1,5 @@
+internal import Exchange
+
 /// A file on a disk that can lose power: what was written is safe only after a sync.
 struct VirtualDisk {
     enum Failure: Error {

@@ -28,31 +28,14 @@ package enum Device: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// What its maker calls it, `NVIDIA H100 80GB HBM3`; "unknown" where nobody says.
-    package var name: String {
-        switch self {
-        case .cpu: Self.processor
-        case .cuda(let index):
-            withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
-                guard let text = buffer.baseAddress,
-                    ct_cuda_device_name(Int32(clamping: index), text, Int64(buffer.count)) == 0
-                else { return "unknown" }
-                return String(cString: text)
-            }
+    /// What the maker calls a CUDA device, `NVIDIA H100 80GB HBM3`; "unknown" where nobody says.
+    package static func cudaName(_ index: Int) -> String {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 256) { buffer in
+            guard let text = buffer.baseAddress,
+                ct_cuda_device_name(Int32(clamping: index), text, Int64(buffer.count)) == 0
+            else { return "unknown" }
+            return String(cString: text)
         }
-    }
-
-    /// Of x86 the model's name; an ARM core has the numbers of its maker and part.
-    private static var processor: String {
-        let text = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-        func field(_ name: String) -> String? {
-            text.split(separator: "\n").first { $0.hasPrefix(name) }
-                .map {
-                    $0.split(separator: ":").dropFirst().joined(separator: ":").trimmingCharacters(in: .whitespaces)
-                }
-        }
-        let part = ["CPU implementer", "CPU part"].compactMap(field).joined(separator: " ")
-        return field("model name") ?? (part.isEmpty ? "unknown" : part)
     }
 
     init(_ device: ct_device) {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CollaFuseClient
+import Diffusion
 import Observability
 
 /// `collafuse client train`
@@ -39,7 +40,7 @@ struct Train: AsyncParsableCommand {
     @Option(
         name: .long,
         help: "What a step computes in. `mixed`: convolutions and products in bfloat16, parameters in float32.")
-    var precision = TrainingPrecision.single
+    var precision = TrainerOptions.Precision.single
 
     @Option(name: .long, help: ArgumentHelp("Threads that one tensor operation may use.", valueName: "n"))
     var threads = 1

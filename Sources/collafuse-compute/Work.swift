@@ -65,7 +65,7 @@ struct Work: AsyncParsableCommand {
     @Option(
         name: .long,
         help: "train: what a step computes in. `mixed`: convolutions and products in bfloat16, parameters in float32.")
-    var precision = TrainingPrecision.single
+    var precision = TrainerOptions.Precision.single
 
     @Option(name: .long, help: ArgumentHelp("train: write a version after every so many images.", valueName: "n"))
     var publishEvery = 5_000
@@ -137,7 +137,7 @@ struct Work: AsyncParsableCommand {
                 checkpoints: CheckpointSettings(passes: checkpointEvery, seconds: checkpointSeconds), threads: threads,
                 training: TrainingSettings(
                     images: images, batch: batch, learningRate: learningRate, minSNR: minSnr,
-                    precision: precision.options,
+                    precision: precision,
                     publishEvery: publishEvery, seed: seed)),
             metrics: try node.metricsLog(), board: shown.board, logger: logger,
             progress: Supervision.isOn ? progressLine : nil)
@@ -153,13 +153,6 @@ struct Work: AsyncParsableCommand {
     let images = "\(progress.images)" + (progress.target.map { "/\($0)" } ?? " images")
     let loss = progress.excess.map { String(format: " · loss above floor %.3f", $0) } ?? ""
     Supervision.progress(share, "trained \(images)\(loss)")
-}
-
-/// What a training step computes in.
-enum TrainingPrecision: String, ExpressibleByArgument, CaseIterable {
-    case single, mixed
-
-    var options: TrainerOptions.Precision { self == .mixed ? .mixed : .single }
 }
 
 /// What a worker computes in.
@@ -178,3 +171,4 @@ enum WorkerType: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension WorkerSettings.Role: ExpressibleByArgument {}
+extension TrainerOptions.Precision: ExpressibleByArgument {}

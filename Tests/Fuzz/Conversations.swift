@@ -1,6 +1,5 @@
 import Exchange
 import Foundation
-import Simulation
 import Wire
 
 /// What the broker and its peers are in every conversation: constants, so that an input means the same each time.
@@ -24,13 +23,6 @@ enum Scene {
 
     static func filled<Kind>(_ byte: UInt8) -> Identifier<Kind> {
         Identifier([UInt8](repeating: byte, count: Kind.length))!
-    }
-
-    static func hello(_ role: String, _ challenge: Data = Data()) -> WireHello {
-        var hello = WireHello()
-        hello.role = role
-        hello.challenge = challenge
-        return hello
     }
 }
 
@@ -83,11 +75,11 @@ func fuzzBroker(_ input: [UInt8]) {
     }
     func open(_ peer: Int) {
         sent[peer] = 0
-        for action in say(Frames(.hello(Scene.hello(peers[peer].role))), peer) {
+        for action in say(Frames(.hello(WireHello(role: peers[peer].role))), peer) {
             guard case .send(let frames, _) = action, case .challenge(let challenge) = frames.control.body else {
                 continue
             }
-            _ = say(Frames(.hello(Scene.hello(peers[peer].role, challenge.nonce))), peer)
+            _ = say(Frames(.hello(WireHello(role: peers[peer].role, challenge: challenge.nonce))), peer)
         }
     }
 

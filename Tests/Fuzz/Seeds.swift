@@ -123,7 +123,8 @@ enum Seeds {
         [
             ready, submit(1), workerResult(1), fetch, acknowledge, cancel, nack, job, resultForClient, accepted,
             Frames(.ping(WirePing())), Frames(.statusQuery(WireStatusQuery())), Frames(.heartbeat(WireHeartbeat())),
-            Frames(.hello(Scene.hello("client", Scene.nonce))), Frames(.bye(WireBye())), Frames(.keys(WireKeys())),
+            Frames(.hello(WireHello(role: "client", challenge: Scene.nonce))), Frames(.bye(WireBye())),
+            Frames(.keys(WireKeys())),
         ]
     }
 

@@ -3,6 +3,7 @@ internal import Diffusion
 package import Foundation
 internal import Images
 internal import Launch
+internal import Observability
 internal import Safetensors
 internal import Torch
 

@@ -1,4 +1,5 @@
 import Foundation
+import Observability
 
 /// The panel a run ends in, as text for a terminal of 100 columns.
 package struct SummaryPanel {

@@ -1,4 +1,5 @@
 package import Chain
+internal import Exchange
 package import Foundation
 internal import Safetensors
 internal import Sodium

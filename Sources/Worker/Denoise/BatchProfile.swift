@@ -130,7 +130,7 @@ package struct BatchProfile {
             // Read, so that it is computed on a device that works on its own.
             let text = denoiser.network.textWidth.map { Tensor.zeros([width, Self.tokens, $0]) }
             _ = withoutGradients {
-                denoiser.advance(&samples, text: text.map { TextRows(prompts: $0, none: $0) }).isFinite
+                denoiser.advance(&samples, text: text.map { TextRows(prompts: $0) }).isFinite
             }
             return (ContinuousClock.now - began) / .seconds(1)
         }

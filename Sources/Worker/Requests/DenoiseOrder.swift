@@ -73,7 +73,7 @@ package struct DenoiseOrder: Sendable {
         }
         text = try PromptText(payload, samples: labels.count)
         // A blob of other tensors is one that lacks its x.
-        if payload.tensors.isEmpty || (text != nil && !PromptText.isBesideStart(payload)) {
+        if payload.tensors.isEmpty || text?.isBesideStart == false {
             guard timesteps.start == run.schedule.timesteps else {
                 throw RequestError(
                     .badRequest,

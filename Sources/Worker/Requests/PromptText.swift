@@ -16,6 +16,8 @@ package struct PromptText: Sendable {
     /// One for each sample, or one for all: S × D numbers each.
     private let prompts: [[Float]]
     private let none: [Float]?
+    /// The tensors hold the samples' start too.
+    let isBesideStart: Bool
 
     /// More than any text encoder writes.
     package static let maximumTokens = 1024
@@ -44,6 +46,7 @@ package struct PromptText: Sendable {
         let size = tokens * width
         let all = try Self.values(archive, "text", entry.shape)
         prompts = stride(from: 0, to: all.count, by: size).map { Array(all[$0..<$0 + size]) }
+        isBesideStart = archive["x"] != nil
         none = archive["no_text"] == nil ? nil : try Self.values(archive, "no_text", [1, tokens, width])
     }
 
@@ -58,11 +61,6 @@ package struct PromptText: Sendable {
             throw RequestError(.badRequest, "`\(name)` holds NaN or infinity")
         }
         return values
-    }
-
-    /// Whether the tensors hold the samples' start too.
-    static func isBesideStart(_ payload: WirePayload) -> Bool {
-        (try? SafetensorsArchive(decoding: payload.tensors))?["x"] != nil
     }
 }
 
@@ -96,15 +94,17 @@ extension DenoiseOrder {
     static func text(of samples: [(order: DenoiseOrder, place: Int)]) -> TextRows? {
         guard let first = samples.first?.order.text else { return nil }
         let shape = [samples.count, first.tokens, first.width]
+        let isGuided = samples.contains { $0.order.isGuided }
         return TextRows(
             prompts: Tensor(samples.flatMap { $0.order.text?.prompt($0.place) ?? [] }, shape: shape),
-            none: Tensor(samples.flatMap { $0.order.text?.noPrompt($0.place) ?? [] }, shape: shape))
+            none: isGuided
+                ? Tensor(samples.flatMap { $0.order.text?.noPrompt($0.place) ?? [] }, shape: shape) : nil)
     }
 }
 
 extension PromptText {
     fileprivate var hasNone: Bool { none != nil }
     fileprivate func prompt(_ place: Int) -> [Float] { prompts[prompts.count == 1 ? 0 : place] }
-    /// Where nobody is guided, any serves.
+    /// For samples that are not guided themselves, any serves.
     fileprivate func noPrompt(_ place: Int) -> [Float] { none ?? prompt(place) }
 }
