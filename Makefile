@@ -57,7 +57,7 @@ faults: build
 	$(PYTHON) ops/faults/faults.py $(FAULTS) --json out/faults.json
 
 faults-long: build
-	$(PYTHON) ops/faults/faults.py --seconds 7200 --faults 1000 --jobs 100000 --rate 120 --json out/faults-long.json
+	$(PYTHON) ops/faults/faults.py --seconds 3000 --faults 1000 --jobs 100000 --rate 120 --gap 1.1 --json out/faults-long.json
 
 BENCH ?=
 

@@ -45,18 +45,24 @@ struct BrokerBoard {
         let snapshot = core.snapshot
         earlier.append((durations, waits))
         if earlier.count > 15 { earlier.removeFirst() }
-        board.post(page(snapshot, hub, directory), status: status(snapshot, core, directory), obstacle: obstacle)
+        let dead = core.deadLetters
+        board.post(
+            page(snapshot, dead: dead, hub, directory), status: status(snapshot, dead: dead, core, directory),
+            obstacle: obstacle)
     }
 
     /// No figures are to come.
     func leave() { board.post(Exposition(), obstacle: "the broker is going down") }
 
-    private func page(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory) -> Exposition {
+    private func page(
+        _ snapshot: BrokerSnapshot, dead: Int, _ hub: RouterHub, _ directory: Directory
+    ) -> Exposition {
         var page = Exposition()
         let counters = snapshot.counters
         page.gauge("broker_sessions", "Clients and workers in session.", Double(snapshot.sessions))
         page.gauge("broker_jobs", "Jobs that are not over, results in mailboxes among them.", Double(snapshot.jobs))
         page.gauge("broker_held_bytes", "Bytes of jobs, results and checkpoints that are held.", Double(snapshot.bytes))
+        page.gauge("broker_jobs_dead", "Dead letters, which wait for the operator.", Double(dead))
         page.gauge("broker_tombstones", "Jobs that are over and remembered.", Double(snapshot.tombstones))
         func roles(_ value: (BrokerSnapshot.Role) -> Int) -> [Exposition.Sample] {
             snapshot.roles.map { (["role": $0.role.rawValue], Double(value($0))) }
@@ -99,7 +105,9 @@ struct BrokerBoard {
         return page
     }
 
-    private func status(_ snapshot: BrokerSnapshot, _ core: BrokerCore, _ directory: Directory) -> [JSONValue.Field] {
+    private func status(
+        _ snapshot: BrokerSnapshot, dead: Int, _ core: BrokerCore, _ directory: Directory
+    ) -> [JSONValue.Field] {
         let counters = snapshot.counters, tenants = core.tenants
         func quantiles(_ all: DurationHistogram, _ before: DurationHistogram?) -> JSONValue {
             let recent = before.map { all.since($0) } ?? all
@@ -113,7 +121,7 @@ struct BrokerBoard {
             .init("jobs", .integer(snapshot.jobs)), .init("held_bytes", .integer(snapshot.bytes)),
             .init("accepted", .integer(counters.accepted)), .init("finished", .integer(counters.finished)),
             .init("rejected", .integer(counters.rejected)), .init("leases_lost", .integer(counters.leasesLost)),
-            .init("dead_letters", .integer(counters.deadLetters)), .init("expired", .integer(counters.expired)),
+            .init("dead_letters", .integer(dead)), .init("expired", .integer(counters.expired)),
             .init(
                 "roles",
                 .array(

@@ -43,6 +43,11 @@ extension BrokerCore {
         }
     }
 
+    /// Jobs that were given up, by this process or an earlier one, and wait for the operator.
+    package var deadLetters: Int {
+        jobs.handles.count { if case .deadLetter? = jobs[$0]?.state { true } else { false } }
+    }
+
     /// Says goodbye to all. What was accepted is in the journal.
     package mutating func close(at moment: Moment) -> [BrokerAction] {
         begin(moment)

@@ -31,8 +31,19 @@ extension BrokerAddress {
             guard let key = CurveKey(broker.curveKey) else {
                 throw TrustError(.malformed, "the certificate of broker \(name) holds no CURVE key")
             }
-            addresses.append(BrokerAddress(endpoint: parts[parts.count - 1], key: key))
+            let endpoint = parts[parts.count - 1]
+            guard isEndpoint(endpoint) else {
+                throw TrustError(.malformed, "'\(endpoint)' is nowhere that a broker listens: write tcp://HOST:PORT")
+            }
+            addresses.append(BrokerAddress(endpoint: endpoint, key: key))
         }
         return addresses
+    }
+
+    /// Whether it looks like one; if anybody is there will be seen.
+    private static func isEndpoint(_ text: String) -> Bool {
+        guard text.hasPrefix("tcp://") else { return text.hasPrefix("ipc://") }
+        let parts = text.dropFirst("tcp://".count).split(separator: ":", omittingEmptySubsequences: false)
+        return parts.count >= 2 && parts[0] != "" && parts.last.flatMap { UInt16($0) } ?? 0 > 0
     }
 }

@@ -23,6 +23,9 @@ final class LinkLoop<Machine: LinkMachine> {
     private var waitsUntil: Int64 = 0
     /// Uptime until which a socket may be without any sign of its broker; `.max`: there is only one broker.
     private var silentUntil = Int64.max
+    /// How long the next may be, in milliseconds: it doubles while brokers that are slow to shake hands are passed by, so that clients
+    /// of a loaded one do not swing between brokers for ever.
+    private var silence: Int64
     /// Uptime before which no other socket is opened.
     private var openAfter: Int64 = 0
     private var pause: Int64
@@ -31,6 +34,8 @@ final class LinkLoop<Machine: LinkMachine> {
 
     /// Messages read before the clock and the inbox are looked at again.
     private let batch = 64
+    /// In patiences.
+    private static var longestSilence: Int64 { 16 }
 
     init(
         context: Context, brokers: [BrokerAddress], identity: CurveIdentity, machine: Machine,
@@ -49,6 +54,7 @@ final class LinkLoop<Machine: LinkMachine> {
         self.report = report
         self.deliver = deliver
         pause = settings.firstPause
+        silence = settings.patience
     }
 
     func run() throws(ZeroMQError) {
@@ -77,13 +83,14 @@ final class LinkLoop<Machine: LinkMachine> {
         let broker = brokers[place % brokers.count]
         tell(.connecting(broker.endpoint))
         connection = try LinkConnection(context, broker, identity, settings)
-        if brokers.count > 1 { silentUntil = clock().uptime + settings.patience * 1_000_000 }
+        if brokers.count > 1 { silentUntil = clock().uptime + silence * 1_000_000 }
     }
 
     /// A broker whose host is gone does not even refuse.
     private func giveUpIfDue() throws(ZeroMQError) {
         guard let connection, !connection.wasConnected, clock().uptime >= silentUntil else { return }
         tell(.unreachable(connection.broker.endpoint))
+        silence = min(2 * silence, Self.longestSilence * settings.patience)
         try move()
     }
 
@@ -134,6 +141,7 @@ final class LinkLoop<Machine: LinkMachine> {
             switch seen {
             case .connected:
                 pause = settings.firstPause
+                silence = settings.patience
                 try carryOut(machine.opened(at: clock()))
             case .lost:
                 // What came in before the end is still there: the broker's BYE, or the last results.

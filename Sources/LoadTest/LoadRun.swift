@@ -98,7 +98,8 @@ package final class LoadRun: Sendable {
         var most = 0, idle = Duration.zero
         while true {
             let (welcomed, note) = observer.sessions
-            if welcomed == plan.clients { return }
+            // One that keeps its jobs was begun before, amid whatever is wrong: it goes on with whoever is there.
+            if welcomed == plan.clients || (settings.log != nil && welcomed > 0) { return }
             idle = welcomed > most ? .zero : idle + .milliseconds(100)
             most = max(most, welcomed)
             guard idle < settings.patience else {

@@ -20,6 +20,12 @@ package struct DurationHistogram: Hashable, Sendable {
         if let bucket = Self.bounds.firstIndex(where: { seconds <= $0 }) { counts[bucket] += 1 }
     }
 
+    package mutating func add(_ other: DurationHistogram) {
+        for index in counts.indices { counts[index] += other.counts[index] }
+        count += other.count
+        sum += other.sum
+    }
+
     /// An estimate in seconds, straight within a bucket as Prometheus' `histogram_quantile`; the last bound for what is longer.
     package func quantile(_ share: Double) -> Double {
         guard count > 0 else { return 0 }

@@ -3,11 +3,7 @@ package import Foundation
 extension LoadPlan {
     /// Reads a file; `overrides` are "key.key=value".
     package init(contentsOf url: URL, overrides: [String] = []) throws(TopologyError) {
-        let yaml: String
-        do { yaml = try String(contentsOf: url, encoding: .utf8) } catch {
-            throw TopologyError(.unreachable, at: url.relativePath, "cannot be read: \(error.localizedDescription)")
-        }
-        try self.init(yaml: yaml, file: url.relativePath, overrides: overrides)
+        try self.init(yaml: try Entry.text(of: url), file: url.relativePath, overrides: overrides)
     }
 
     /// `file` is for messages.

@@ -3,13 +3,7 @@ package import Foundation
 extension Topology {
     /// Reads a file; `overrides` are "key.key=value" (see `Entry+Override.swift`).
     package init(contentsOf url: URL, overrides: [String] = []) throws(TopologyError) {
-        let yaml: String
-        do {
-            yaml = try String(contentsOf: url, encoding: .utf8)
-        } catch {
-            throw TopologyError(.unreachable, at: url.relativePath, "cannot be read: \(error.localizedDescription)")
-        }
-        try self.init(yaml: yaml, file: url.relativePath, overrides: overrides)
+        try self.init(yaml: try Entry.text(of: url), file: url.relativePath, overrides: overrides)
     }
 
     /// `file` is for messages.
@@ -48,7 +42,10 @@ extension Topology {
             var nameless: NodeNames?
             return [
                 try only.map { (entry) throws(TopologyError) in
-                    try Broker(entry, title: "broker", names: &nameless)
+                    let broker = try Broker(entry, title: "broker", names: &nameless)
+                    var ports = TakenPorts()
+                    try ports.take(broker, at: entry.place)
+                    return broker
                 } ?? .standard
             ]
         }
@@ -58,8 +55,11 @@ extension Topology {
                 "'broker' stands for the only one: put it into the list of 'brokers', with a name")
         }
         var named: NodeNames? = names
+        var ports = TakenPorts()
         let list = try several.nodes("brokers") { (entry, title) throws(TopologyError) in
-            try Broker(entry, title: title, names: &named)
+            let broker = try Broker(entry, title: title, names: &named)
+            try ports.take(broker, at: entry.place)
+            return broker
         }
         names = named ?? names
         return list
@@ -81,7 +81,7 @@ extension Topology {
 
 /// Names become folders and command-line words, and each belongs to one node.
 struct NodeNames {
-    private var taken: Set<String> = ["broker"]
+    private var taken: Set<String> = []
 
     mutating func take(_ name: String, at place: String) throws(TopologyError) {
         let allowed = Set("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -93,9 +93,45 @@ struct NodeNames {
                 "'\(name)' cannot name a node: 1 to 40 small letters, digits, '-' and '_', beginning with a letter or digit"
             )
         }
+        guard name != Topology.Broker.onlyName else {
+            throw TopologyError(
+                .inconsistent, at: place,
+                "'\(name)' is what a topology's only broker is called: take another name, such as '\(name)-1'")
+        }
         guard taken.insert(name).inserted else {
             throw TopologyError(.inconsistent, at: place, "another node is already called '\(name)'")
         }
+    }
+}
+
+/// Ports of this machine that brokers of a topology listen at.
+private struct TakenPorts {
+    private var taken: [(endpoint: String, owner: String)] = []
+
+    mutating func take(_ broker: Topology.Broker, at place: String) throws(TopologyError) {
+        for (endpoint, side) in [(broker.clients, "clients"), (broker.workers, "workers")] {
+            let owner = "'\(broker.name)' (\(side))"
+            if let other = taken.first(where: { Self.collide($0.endpoint, endpoint) }) {
+                throw TopologyError(
+                    .inconsistent, at: place,
+                    "\(owner) is to listen at \(endpoint), and so is \(other.owner): each needs a port of its own, or :*"
+                )
+            }
+            taken.append((endpoint, owner))
+        }
+    }
+
+    /// The same port of one address, or of all.
+    private static func collide(_ one: String, _ other: String) -> Bool {
+        let (one, other) = (parts(one), parts(other))
+        guard one.port == other.port, one.port != "*" else { return false }
+        return one.host == other.host || ["*", "0.0.0.0"].contains { $0 == one.host || $0 == other.host }
+    }
+
+    private static func parts(_ endpoint: String) -> (host: Substring, port: Substring) {
+        let address = endpoint.dropFirst("tcp://".count)
+        let colon = address.lastIndex(of: ":") ?? address.endIndex
+        return (address[..<colon], address[colon...].dropFirst())
     }
 }
 

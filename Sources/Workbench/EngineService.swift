@@ -2,7 +2,7 @@ internal import Exchange
 internal import Fabric
 internal import Foundation
 package import Logging
-package import Monitoring
+internal import Monitoring
 internal import ServiceLifecycle
 internal import Sodium
 internal import Trust
@@ -14,23 +14,25 @@ package struct EngineService: Service {
     private let identity: WorkerIdentity
     private let engine: any Engine
     private let offer: WorkerCore.Offer
-    private let statusBoard: StatusBoard?
+    private let board: WorkerBoard?
+    private let place: Int
     private let logger: Logger
 
     /// - Parameters:
     ///   - slots: jobs that may be leased to it at a time.
     ///   - model: the backbone that it has now; nil: none.
-    ///   - board: where its figures are written, for a monitoring server.
+    ///   - board: where its figures are written, for a monitoring server, at this place.
     package init(
         _ identity: WorkerIdentity, engine: any Engine, slots: UInt32, model: WireModelVersion? = nil,
-        board: StatusBoard? = nil, logger: Logger
+        board: WorkerBoard? = nil, place: Int = 0, logger: Logger
     ) {
         self.identity = identity
         self.engine = engine
         offer = WorkerCore.Offer(
             roles: Set(identity.roles.map { $0 == .train ? .train : .denoise }), slots: slots, run: identity.runID,
             poolKeys: identity.secrets.keyIDs, model: model)
-        statusBoard = board
+        self.board = board
+        self.place = place
         self.logger = logger
     }
 
@@ -58,11 +60,11 @@ package struct EngineService: Service {
             gauges.say(command)
             switchboard.say(command)
         }
-        let posting = statusBoard.map { board in
+        let posting = board.map { board in
             Task {
                 while !Task.isCancelled {
                     // What an engine that hangs has not renewed says so.
-                    if orders.secondsUnread < Self.longestPass { gauges.post(on: board) }
+                    if orders.secondsUnread < Self.longestPass { board.post(gauges.figures, from: place) }
                     try await Task.sleep(for: .seconds(1))
                 }
             }

@@ -2,11 +2,10 @@ internal import Dispatch
 internal import Exchange
 internal import Fabric
 internal import Monitoring
-internal import Observability
 internal import Synchronization
 internal import Wire
 
-/// What a worker counts of its work, and writes on a board once a second. From any thread.
+/// What a worker counts of its work, for a `WorkerBoard`. From any thread.
 final class WorkerGauges: Sendable {
     private struct State {
         /// When each job that is here came; uptime in nanoseconds.
@@ -72,28 +71,14 @@ final class WorkerGauges: Sendable {
         }
     }
 
-    func post(on board: StatusBoard) {
-        let state = state.withLock { $0 }
-        var page = Exposition()
-        page.gauge(
-            "worker_roles", "What this worker does.", roles.map { (["role": $0], 1) })
-        page.gauge("worker_in_session", "Brokers that it has a session with.", Double(state.inSession.count))
-        page.gauge("worker_jobs", "Jobs that it has now.", Double(state.here.count))
-        page.counter("worker_sessions", "Sessions that it began.", state.sessions)
-        page.counter("worker_jobs_taken", "Jobs that it was given.", state.taken)
-        page.counter("worker_jobs_answered", "Jobs that it answered.", state.answered)
-        page.counter("worker_jobs_handed_back", "Jobs that it gave back.", state.handedBack)
-        page.counter("worker_jobs_cancelled", "Jobs that were taken from it.", state.cancelled)
-        page.counter("worker_results_stale", "Answers that came too late.", state.stale)
-        page.counter(
-            "worker_cost_seconds", "Worker time of the jobs that it answered.",
-            [([:], Double(state.costMicroseconds) / 1e6)])
-        page.histogram("worker_job_duration", "From taking a job to its answer.", state.durations)
-        board.post(
-            page,
-            status: [
-                .init("role", .string(roles.joined(separator: " and "))), .init("name", .string(name)),
-                .init("jobs", .integer(state.here.count)), .init("answered", .integer(state.answered)),
-            ], obstacle: state.inSession.isEmpty ? state.loss : nil)
+    /// As they are now.
+    var figures: WorkerFigures {
+        state.withLock { state in
+            WorkerFigures(
+                name: name, roles: roles, jobs: state.here.count, taken: state.taken, answered: state.answered,
+                handedBack: state.handedBack, cancelled: state.cancelled, stale: state.stale,
+                sessions: state.sessions, inSession: state.inSession.count, loss: state.loss,
+                durations: state.durations, costMicroseconds: state.costMicroseconds)
+        }
     }
 }

@@ -48,7 +48,8 @@ package struct WorkerService: Service {
             slots = 64
         }
         service = EngineService(
-            identity, engine: engine, slots: slots, model: registry.newest?.message, board: board, logger: logger)
+            identity, engine: engine, slots: slots, model: registry.newest?.message,
+            board: board.map { WorkerBoard($0) }, logger: logger)
     }
 
     package func run() async throws { try await service.run() }

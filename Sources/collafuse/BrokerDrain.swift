@@ -25,10 +25,10 @@ struct BrokerDrain: AsyncParsableCommand {
     func run() async throws {
         let journal = try Jobs.Place.url(kit: kit, journal: journal)
         guard let holder = try holder(of: journal) else {
-            throw ValidationError("no broker runs on \(journal.path)")
+            throw CommandFailure("no broker runs on \(journal.path)")
         }
         guard let process = pid_t(holder), process > 1, kill(process, SIGUSR1) == 0 else {
-            throw ValidationError("the broker's process (\(holder)) cannot be told: send it SIGUSR1 as its own user")
+            throw CommandFailure("the broker's process (\(holder)) cannot be told: send it SIGUSR1 as its own user")
         }
         print("told process \(process); waiting for it to end")
         while try self.holder(of: journal) == holder { try await Task.sleep(for: .milliseconds(200)) }
@@ -43,7 +43,7 @@ struct BrokerDrain: AsyncParsableCommand {
         } catch {
             switch error {
             case .held(let process): return process
-            case .disk(let error): throw ValidationError(error.message)
+            case .disk(let error): throw CommandFailure(error.message)
             }
         }
     }

@@ -39,9 +39,9 @@ struct Jobs: ParsableCommand {
         /// The one job whose id begins so.
         func job(_ id: String) throws -> JobReport {
             let found = try SQLiteStore.jobs(in: url()).filter { $0.key.job.description.hasPrefix(id.lowercased()) }
-            guard let job = found.first, !id.isEmpty else { throw ValidationError("no job's id begins with '\(id)'") }
+            guard let job = found.first, !id.isEmpty else { throw CommandFailure("no job's id begins with '\(id)'") }
             guard found.count == 1 else {
-                throw ValidationError("the ids of \(found.count) jobs begin with '\(id)': write more of it")
+                throw CommandFailure("the ids of \(found.count) jobs begin with '\(id)': write more of it")
             }
             return job
         }
@@ -49,7 +49,7 @@ struct Jobs: ParsableCommand {
         func settle(_ id: String, retrying: Bool) throws {
             let job = try job(id)
             guard job.state == .deadLetter else {
-                throw ValidationError("job \(job.key.job.short) is no dead letter: it is \(job.state.rawValue)")
+                throw CommandFailure("job \(job.key.job.short) is no dead letter: it is \(job.state.rawValue)")
             }
             try SQLiteStore.settle([job.key], in: url(), retrying: retrying)
             print(retrying ? "queued again: \(job.key.job)" : "dropped: \(job.key.job)")

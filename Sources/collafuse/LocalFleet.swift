@@ -51,10 +51,10 @@ struct LocalFleet {
                     ])
                 return [said.clients]
             }
-            if let fault { throw ValidationError(fault) }
+            if let fault { throw CommandFailure(fault) }
             try await Task.sleep(for: .milliseconds(50))
         }
-        throw ValidationError("the broker does not start: see \(folder.appending(path: "broker.log").path)")
+        throw CommandFailure("the broker does not start: see \(folder.appending(path: "broker.log").path)")
     }
 
     var fault: String? { companions.fault }

@@ -61,8 +61,8 @@ struct StubWork: AsyncParsableCommand {
 
     func run() async throws {
         let kits = workers.map { count in (1...count).map { "\(kit)-\($0)" } } ?? [kit]
-        // Of several, the first speaks for all: they are alike.
         let shown = monitoring.monitoring(logs.logger("worker"))
+        let board = shown.board.map { WorkerBoard($0, workers: kits.count) }
         var services = shown.services
         for (place, kit) in kits.enumerated() {
             let identity = try WorkerIdentity(
@@ -73,7 +73,7 @@ struct StubWork: AsyncParsableCommand {
             // Twice as many as are served at a time: the next ones wait here, not behind a round trip.
             services.append(
                 EngineService(
-                    identity, engine: engine, slots: UInt32(2 * slots), board: place == 0 ? shown.board : nil,
+                    identity, engine: engine, slots: UInt32(2 * slots), board: board, place: place,
                     logger: logs.logger(identity.name)))
         }
         try await ServiceGroup(

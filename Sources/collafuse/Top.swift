@@ -100,12 +100,12 @@ struct TopFigures: Decodable {
             waitSeconds, jobSeconds, clients, tenants
     }
 
-    /// - Throws: `ValidationError` when it is not a broker's.
+    /// - Throws: `CommandFailure` when it is not a broker's.
     init(_ data: Data) throws {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase
         do { self = try decoder.decode(TopFigures.self, from: data) } catch {
-            throw ValidationError(
+            throw CommandFailure(
                 "what answers there is no broker that has begun: only a broker's figures can be watched, in a second or so"
             )
         }

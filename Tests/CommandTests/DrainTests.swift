@@ -18,7 +18,8 @@ import Testing
             ended.status == 0 && ended.output.contains("Draining") && ended.output.contains("Drained"),
             "\(ended.output)")
         let again = try CommandRun.of(collafuse, ["broker", "drain", "--kit", scene.kit("broker")])
-        #expect(again.status != 0 && again.output.contains("no broker runs"), "\(again.output)")
+        #expect(again.status == 1 && again.output.hasPrefix("Error: no broker runs"), "\(again.output)")
+        #expect(!again.output.contains("Usage"), "\(again.output)")
     }
 
     /// A file of `/proc` has no length, and is read piece by piece.

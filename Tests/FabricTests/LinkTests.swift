@@ -188,6 +188,29 @@ import ZeroMQ
         try await end
     }
 
+    /// Each is given longer than the last, so that brokers which take their time are reached in the end.
+    @Test func brokersThatAreSlowToShakeHandsAreReached() async throws {
+        let keys = try directory.addClient()
+        let hubs = try (0..<2).map { _ in try TestHub(directory, keys: Keys(), answer: Self.echo) }
+        let relays = try hubs.map { hub in
+            let port = hub.address.endpoint.split(separator: ":").last.flatMap { UInt16($0) }
+            return try SlowRelay(to: #require(port), delay: 0.7)
+        }
+        defer {
+            for relay in relays { relay.stop() }
+            for hub in hubs { hub.stop() }
+        }
+        let addresses = zip(hubs, relays).map {
+            BrokerAddress(endpoint: "tcp://127.0.0.1:\($1.port)", key: $0.address.key)
+        }
+        let link = try link(to: addresses, as: keys) { $0.patience = 150 }
+        async let end: Void = link.run()
+        #expect(try await events.wait { if case .heard = $0 { true } else { false } })
+        #expect(reports.all.contains { if case .unreachable = $0 { true } else { false } })
+        link.close()
+        try await end
+    }
+
     /// Everybody's order is another, and stays.
     @Test func brokersAreSpread() throws {
         let brokers = try (0..<4).map { BrokerAddress(endpoint: "tcp://127.0.0.1:\($0 + 1)", key: try Keys().key) }

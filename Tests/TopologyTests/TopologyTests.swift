@@ -73,6 +73,41 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         #expect(failure(list + "broker: {journal: memory}\n" + yaml())?.code == .inconsistent)
         #expect(failure("brokers: [{name: trainer}]\n" + yaml())?.code == .inconsistent)
         #expect(failure("brokers: []\n" + yaml())?.code == .outOfRange)
+        let alone = try #require(failure("brokers: [{name: broker}]\n" + yaml()))
+        #expect(alone.description.contains("take another name, such as 'broker-1'"), "\(alone)")
+    }
+
+    /// Seen before anything is started, in whichever of the ways that two endpoints may be one.
+    @Test(arguments: [
+        "brokers: [{name: a1, clients: 'tcp://*:5610'}, {name: a2, clients: 'tcp://127.0.0.1:5610'}]",
+        "brokers: [{name: a1, workers: 'tcp://127.0.0.1:5610'}, {name: a2, clients: 'tcp://127.0.0.1:5610'}]",
+        "brokers: [{name: a1, clients: 'tcp://10.0.0.1:7', workers: 'tcp://0.0.0.0:7'}]",
+        "broker: {clients: 'tcp://127.0.0.1:5610', workers: 'tcp://127.0.0.1:5610'}",
+    ])
+    func aPortIsTakenOnce(_ brokers: String) throws {
+        let error = try #require(failure(brokers + "\n" + yaml()))
+        #expect(error.code == .inconsistent && error.description.contains("needs a port of its own"), "\(error)")
+    }
+
+    @Test func portsOfSeveralAddressesAreSeveral() throws {
+        let list = "brokers: [{name: a1, clients: 'tcp://10.0.0.1:7', workers: 'tcp://10.0.0.2:7'}, {name: a2}]\n"
+        #expect(try read(list + yaml()).brokers.count == 2)
+    }
+
+    @Test func aFileThatCannotBeReadIsSaidInWords() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "topology-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let bytes = folder.appending(path: "bytes.yaml")
+        try Data([0x72, 0xFF, 0xFE]).write(to: bytes)
+        for (url, words) in [
+            (folder.appending(path: "gone.yaml"), "there is no such file"), (folder, "is a folder, not a file"),
+            (bytes, "is no text in UTF-8"),
+        ] {
+            let error = #expect(throws: TopologyError.self) { try Topology(contentsOf: url) }
+            #expect(error?.code == .unreachable && error?.description.hasSuffix(words) == true, "\(url.path)")
+            #expect(throws: TopologyError.self) { try LoadPlan(contentsOf: url) }
+        }
     }
 
     @Test func theQuickstart() throws {

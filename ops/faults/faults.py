@@ -99,6 +99,36 @@ class Program:
         return False
 
 
+class Ledger:
+    """What the generator's file says of each job."""
+
+    def __init__(self):
+        self.read = 0
+        self.sent, self.accepted = set(), set()
+        self.right, self.wrong, self.ended = Counter(), Counter(), Counter()
+
+    def hear(self, words):
+        if len(words) < 2:
+            return
+        verb, job = words[0], words[1]
+        if verb == b"job" and len(words) == 10:
+            self.sent.add(job)
+        elif verb == b"accepted":
+            self.accepted.add(job)
+        elif verb == b"surfaced" and len(words) == 3:
+            (self.right if words[2] == b"right" else self.wrong)[job] += 1
+        elif verb == b"ended" and len(words) == 3:
+            self.ended[words[2].decode()] += 1
+
+    def counts(self):
+        surfaced = set(self.right) | set(self.wrong)
+        return {
+            "jobs": len(self.sent), "accepted": len(self.accepted), "surfaced": len(surfaced),
+            "lost": len(self.accepted - surfaced), "unfinished": len(self.sent - surfaced),
+            "surfaced twice": sum(1 for job in surfaced if self.right[job] + self.wrong[job] > 1),
+            "wrong": sum(self.wrong.values()), "ended without a result on the way": dict(self.ended)}
+
+
 class Fleet:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
@@ -106,7 +136,7 @@ class Fleet:
         self.network = Network(folder)
         self.counts, self.left_out = Counter(), {}
         self.tasks, self.busy, self.order = [], set(), 0
-        self.keys, self.job_log = folder / "keys", folder / "jobs.log"
+        self.keys, self.job_log, self.ledger = folder / "keys", folder / "jobs.log", Ledger()
         self.ends_at = None
         self.journals = {}
         self.collafuse("loadtest", "keys", self.keys, "--clients", options.clients, "--workers", WORKERS, "--brokers", BROKERS, "--image", "1x8x8")
@@ -350,27 +380,16 @@ class Fleet:
         return count
 
     def count(self):
-        """From the generator's file alone."""
-        sent, accepted, right, wrong, ended = set(), set(), Counter(), Counter(), Counter()
-        for line in self.job_log.read_text().splitlines() if self.job_log.exists() else []:
-            words = line.split()
-            if len(words) < 2:
-                continue
-            verb, job = words[0], words[1]
-            if verb == "job" and len(words) == 10:
-                sent.add(job)
-            elif verb == "accepted":
-                accepted.add(job)
-            elif verb == "surfaced" and len(words) == 3:
-                (right if words[2] == "right" else wrong)[job] += 1
-            elif verb == "ended" and len(words) == 3:
-                ended[words[2]] += 1
-        surfaced = set(right) | set(wrong)
-        return {
-            "jobs": len(sent), "accepted": len(accepted), "surfaced": len(surfaced),
-            "lost": len(accepted - surfaced), "unfinished": len(sent - surfaced),
-            "surfaced twice": sum(1 for job in surfaced if right[job] + wrong[job] > 1),
-            "wrong": sum(wrong.values()), "ended without a result on the way": dict(ended)}
+        """From the generator's file alone; what was read before is not read again."""
+        if self.job_log.exists():
+            with open(self.job_log, "rb") as file:
+                file.seek(self.ledger.read)
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self.ledger.read += len(line)
+                    self.ledger.hear(line.split())
+        return self.ledger.counts()
 
     def close(self):
         for program in self.programs.values():
