@@ -29,7 +29,7 @@ package struct DenoiseBench {
 
     /// What is measured, in this order: what is compared most closely comes one after the other.
     private enum Side: Hashable, CaseIterable {
-        case eager, batched, pool, engine, forward, compiled, training, torchTraining
+        case eager, batched, pool, engine, forward, compiled, training, singleTraining, torchTraining
     }
 
     /// What is compared with what, and how much better it must be and is meant to be.
@@ -90,6 +90,10 @@ package struct DenoiseBench {
                 Comparison(
                     name: "training vs eager", ours: .training, theirs: .torchTraining, unit: "images/s", must: 1,
                     aim: 1.4),
+                // What trainers and heads do unless they are told `--precision mixed`.
+                Comparison(
+                    name: "training float32 vs eager", ours: .singleTraining, theirs: .torchTraining, unit: "images/s",
+                    must: nil, aim: 1),
             ]
         }
         guard !settings.only.isEmpty else { return all }
@@ -136,9 +140,10 @@ package struct DenoiseBench {
         case .forward:
             return try await onThread { try OwnEngine(model, settings).forward(batch: Self.batch, seconds: seconds) }
         case .training:
-            return try await onThread {
-                try trainingRate(model, settings, batch: Self.batch)
-            }
+            let precision: TrainerOptions.Precision = settings.dtype == .float32 ? .single : .mixed
+            return try await onThread { try trainingRate(model, settings, precision, batch: Self.batch) }
+        case .singleTraining:
+            return try await onThread { try trainingRate(model, settings, .single, batch: Self.batch) }
         case .eager: return try python.rate("requests", ["way": "eager", "seconds": seconds])
         case .batched:
             return try python.rate("requests", ["way": "batched", "batch": Self.theirBatch, "seconds": seconds])

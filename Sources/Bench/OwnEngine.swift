@@ -56,14 +56,14 @@ struct OwnEngine {
 }
 
 /// Images a second through training steps as the trainer and the head make them: loss, gradient, clipping, AdamW, moving average.
-///
-/// Mixed precision where the type that is measured is not float32.
-func trainingRate(_ model: BenchModel, _ settings: DenoiseBench.Settings, batch: Int) throws -> Double {
+func trainingRate(
+    _ model: BenchModel, _ settings: DenoiseBench.Settings, _ precision: TrainerOptions.Precision, batch: Int
+) throws -> Double {
     Runtime.threads = settings.threads
     Runtime.flushDenormals()
     var options = TrainerOptions()
     options.batch = batch
-    options.precision = settings.dtype == .float32 ? .single : .mixed
+    options.precision = precision
     var trainer = Trainer(
         try Denoiser(model.network(), on: BenchModel.schedule(), labels: 0), average: try model.network(), options,
         seed: 3)

@@ -34,6 +34,9 @@ package struct SamplePlan: Hashable, Sendable, Codable {
         self.asksAtEnd = asksAtEnd
     }
 
+    /// Whether a weight of classifier-free guidance leads anywhere: 0 and 1 mean none, wherever one is named.
+    package static func isGuided(_ weight: Double) -> Bool { weight != 0 && weight != 1 }
+
     /// How often the network is asked; a guided sample is asked about twice each time.
     package var passes: Int {
         guard sampler.name == .heun else { return timesteps.steps }

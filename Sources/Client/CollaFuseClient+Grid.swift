@@ -7,7 +7,7 @@ internal import Trust
 
 extension CollaFuseClient {
     /// Draws `grid.png`: for each label that is held, columns of real · masked as the server sees it · the server's x_ζ · final; below,
-    /// x_ζ and final of each label that is not held. The masked images are those that were published; nothing is released for it. Only
+    /// x_ζ and final of each label that is not held, and of samples without one. The masked images are those that were published; nothing is released for it. Only
     /// the owner can read it.
     public func writeGrid(
         _ samples: SampleSet, beside images: ClientImages, cut timestep: Int, columns: Int = 4, to url: URL
@@ -19,7 +19,7 @@ extension CollaFuseClient {
         func padded(_ images: [Image]) -> [Image] { images + Array(repeating: blank, count: columns - images.count) }
         var rows: [[Image]] = []
         let held = Set(images.labels)
-        for label in held.sorted() + (0..<descriptor.nullLabel).filter({ !held.contains($0) }) {
+        for label in held.sorted() + (0...descriptor.nullLabel).filter({ !held.contains($0) }) {
             let drawn = samples.pictures(of: label, most: columns)
             guard !drawn.isEmpty else { continue }
             let own = Array(images.labelOfEach.indices.filter { images.labelOfEach[$0] == label }.prefix(columns))

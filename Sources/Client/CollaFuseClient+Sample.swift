@@ -34,7 +34,8 @@ extension CollaFuseClient {
         let headSeed = release.headSeed(seed)
         let outcome = try await ComputeThread.run(threads: request.threads) { [descriptor, heads] in
             let sampler = try HeadSampler(request, run: descriptor, cut: cut, home: heads)
-            var set = SampleSet(imageShape: descriptor.image, held: Set(request.held), seed: seed)
+            var set = SampleSet(
+                imageShape: descriptor.image, held: Set(request.held + [descriptor.nullLabel]), seed: seed)
             for (job, answer) in zip(jobs, answers) {
                 do {
                     set.add(

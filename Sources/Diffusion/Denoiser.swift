@@ -71,7 +71,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
 
     /// - Throws: `noNullLabel` for guidance of a model that cannot be asked without a label.
     package func check(guidance: Double) throws(DiffusionError) {
-        guard !isGuided(guidance) || (labels > 0 && knowsNone) || network.textWidth != nil else {
+        guard !SamplePlan.isGuided(guidance) || (labels > 0 && knowsNone) || network.textWidth != nil else {
             throw DiffusionError(
                 .noNullLabel, "guidance needs a model that was trained with a label for none: set guidance to 1")
         }
@@ -109,7 +109,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
     ///     out = out(x, none) + w·(out(x, y) − out(x, none))           docs/maths.md (5.4)
     ///
     /// - Parameters:
-    ///   - guidance: w for each row; 0 and 1 mean none and cost nothing. Others cost a second evaluation of that row.
+    ///   - guidance: w for each row; 0 and 1 mean none (`SamplePlan.isGuided`) and cost nothing. Others cost a second evaluation of that row.
     ///   - thresholds: for each row; nil: none.
     ///   - text: for a network that looks at some.
     ///   - estimate: as for ``output(_:at:labels:text:estimate:)``; zeros for rows that have none.
@@ -127,7 +127,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
     private func guided(
         _ x: Tensor, at timesteps: [Int], labels: [Int], guidance: [Double], _ text: TextRows?, _ estimate: Tensor?
     ) -> Tensor {
-        let rows = guidance.indices.filter { isGuided(guidance[$0]) }
+        let rows = guidance.indices.filter { SamplePlan.isGuided(guidance[$0]) }
         guard !rows.isEmpty else {
             return output(x, at: timesteps, labels: labels, text: text?.prompts, estimate: estimate)
         }
@@ -143,7 +143,7 @@ package struct Denoiser<Network: DenoisingNetwork> {
         for (position, row) in rows.enumerated() { spread[row] = position }
         let padded = Tensor.concatenated([none, none[0..<1].zerosLike()], 0)
         let away = padded.gathered(0, rows: Tensor(spread).to(x.device))
-        let weight = guidance.map { isGuided($0) ? $0 : 1 }
+        let weight = guidance.map { SamplePlan.isGuided($0) ? $0 : 1 }
         return labelled * x.perRow(weight) + away * x.perRow(weight.map { 1 - $0 })
     }
 }
@@ -165,6 +165,3 @@ package struct TextRows {
         return none.gathered(0, rows: Tensor(rows).to(none.device))
     }
 }
-
-/// 0 and 1 both mean that a sample is not guided.
-func isGuided(_ guidance: Double) -> Bool { guidance != 0 && guidance != 1 }

@@ -8,8 +8,10 @@ package import Torch
 package struct GivenNoise {
     /// [N, C, H, W]
     package let start: Tensor
-    /// [N, C, H, W] for each step; none where the file had none.
-    package let steps: [Tensor]
+    /// [steps, N, C, H, W], after x where that is the first; nil: the file had none.
+    private let deep: Tensor?
+    /// Steps whose noise is there.
+    package let steps: Int
 
     /// - Throws: `badNoise` for a file that is not of this kind, or holds NaN.
     package init(_ archive: SafetensorsArchive) throws(DiffusionError) {
@@ -22,23 +24,34 @@ package struct GivenNoise {
                 "x_T [N, C, H, W], and for stochastic samplers noise [steps, N, C, H, W], is wanted; there is \(Self.list(archive))"
             )
         }
-        var rows =
-            try deep.first.map { (entry) throws(DiffusionError) in try Self.tensor(entry) }
-            .map { all in (0..<all.size(0)).map { all[$0] } } ?? []
-        let start: Tensor
-        if flat.isEmpty {
-            guard !rows.isEmpty else { throw DiffusionError(.badNoise, "'\(first.name)' is empty") }
-            start = rows.removeFirst()
+        // Before anything is read: a shape with a zero in it may have any number of rows in a file of no bytes.
+        for entry in [flat.first, deep.first] {
+            guard let entry, entry.shape.contains(0) else { continue }
+            throw DiffusionError(.badNoise, "'\(entry.name)' is empty: its shape is \(entry.shape)")
+        }
+        let image = flat.isEmpty ? Array(first.shape.dropFirst()) : first.shape
+        if let entry = deep.first, Array(entry.shape.dropFirst()) != image {
+            throw DiffusionError(
+                .badNoise,
+                "the noise of a step must have the shape of x_T, \(image), not \(Array(entry.shape.dropFirst()))")
+        }
+        self.deep = try deep.first.map { (entry) throws(DiffusionError) in try Self.tensor(entry) }
+        let rows = self.deep?.size(0) ?? 0
+        if flat.isEmpty, let deep = self.deep {
+            start = deep[0]
+            steps = rows - 1
         } else {
             start = try Self.tensor(first)
+            steps = rows
         }
-        guard start.count > 0 else { throw DiffusionError(.badNoise, "'\(first.name)' is empty") }
-        guard rows.allSatisfy({ $0.shape == start.shape }) else {
-            throw DiffusionError(
-                .badNoise, "the noise of a step must have the shape of x_T, \(start.shape), not \(rows[0].shape)")
-        }
-        self.start = start
-        steps = rows
+    }
+
+    /// What is added in a step [N, C, H, W].
+    ///
+    /// - Precondition: 0 ≤ index < `steps`.
+    package func step(_ index: Int) -> Tensor {
+        guard let deep, (0..<steps).contains(index) else { preconditionFailure("noise of step \(index) of \(steps)") }
+        return deep[deep.size(0) - steps + index]
     }
 
     private static func tensor(_ entry: SafetensorsArchive.Entry) throws(DiffusionError) -> Tensor {

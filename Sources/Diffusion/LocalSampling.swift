@@ -39,7 +39,7 @@ package struct LocalSampling {
         network = model.network
         let chain = try ChainUNet(network, prompts: settings.prompts), rows = chain.classEmbeddings ?? 0
         // Of rows whose meaning nobody wrote down, the last is "none" if guidance is to lead away from it.
-        let labels = model.record?.labels ?? (rows > 0 && isGuided(settings.guidance) ? rows - 1 : rows)
+        let labels = model.record?.labels ?? (rows > 0 && SamplePlan.isGuided(settings.guidance) ? rows - 1 : rows)
         denoiser = try Denoiser(
             chain, on: model.schedule, predicting: settings.prediction ?? model.prediction, labels: labels)
         try denoiser.check(guidance: settings.guidance)
@@ -82,14 +82,17 @@ package struct LocalSampling {
         let plans = try plans(noise.start.size(0), seed: 0)
         try check(imageShape: Array(noise.start.shape.dropFirst()))
         let wanted = steps(thatDrawNoise: plans)
-        guard noise.steps.count >= wanted else {
+        guard noise.steps >= wanted else {
             throw DiffusionError(
                 .badNoise,
-                "\(settings.sampler.rawValue) over \(timesteps.steps) steps adds noise in \(wanted) of them, and the file holds that of \(noise.steps.count): add noise [\(wanted), N, C, H, W], or leave --noise out and let --seed draw it"
+                "\(settings.sampler.rawValue) over \(timesteps.steps) steps adds noise in \(wanted) of them, and the file holds that of \(noise.steps): add noise [\(wanted), N, C, H, W], or leave --noise out and let --seed draw it"
             )
         }
         return try run(plans, progress) {
-            (noise.start.to(network.device), wanted == 0 ? nil : noise.steps.map { $0.to(network.device) })
+            (
+                noise.start.to(network.device),
+                wanted == 0 ? nil : (0..<wanted).map { noise.step($0).to(network.device) }
+            )
         }
     }
 
@@ -102,6 +105,7 @@ package struct LocalSampling {
             throw DiffusionError(.badNoise, "the model's config.json names no sample_size: give the start with --noise")
         }
         let shape = [configuration.outChannels] + size
+        try configuration.checkSampleSize()
         // In Double: a foreign file may name any size.
         guard shape.reduce(Double(count), { $0 * Double($1) }) <= Double(Self.mostValues) else {
             throw DiffusionError(

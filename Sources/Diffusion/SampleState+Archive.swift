@@ -30,6 +30,15 @@ extension SampleState {
 
     private static let key = "samples"
 
+    /// What the sample adds to an archive at most, if no other one remembers more.
+    package var archivedBytes: Int {
+        let tensors = 1 + (memory == nil ? 0 : 1) + (estimate == nil ? 0 : 1)
+        return tensors * x.count * x.dtype.size + Self.recordBytes
+    }
+
+    /// Of a sample's line in the sheet.
+    private static let recordBytes = 192
+
     /// - Precondition: one sample or more, all of the same shape and type.
     package static func archive(_ samples: [SampleState]) throws(SafetensorsError) -> SafetensorsArchive {
         precondition(!samples.isEmpty, "an archive of no samples")

@@ -24,21 +24,26 @@ struct AdmissionQueue: Sendable {
         var streak = 0
 
         var isEmpty: Bool { fair.isEmpty }
-        /// Turns are spaced by this.
-        var stride: Double { Double(sign: .plus, exponent: -priority, significand: 1) }
+        var stride: Double { AdmissionQueue.stride(priority) }
 
         func first(at now: Double) -> (id: Int, isFair: Bool)? {
-            if streak < Self.longestStreak, let first = dated.first, first.rank - now <= AdmissionQueue.horizon {
+            if streak < AdmissionQueue.longestStreak, let first = dated.first,
+                first.rank - now <= AdmissionQueue.horizon
+            {
                 return (first.id, false)
             }
             return fair.first.map { ($0.id, true) }
         }
-
-        static let longestStreak = 3
     }
 
     /// On the deadlines' clock: ten minutes.
     static let horizon = 600_000.0
+    /// Turns in a row of those in a hurry.
+    static let longestStreak = 3
+    /// Priorities beyond it count as the last.
+    static func band(of priority: Int32) -> Int { Int(min(max(priority, -8), 8)) }
+    /// Turns of a priority are spaced by this.
+    static func stride(_ priority: Int) -> Double { Double(sign: .plus, exponent: -priority, significand: 1) }
 
     /// By falling priority; at most one for each of −8…8.
     private var bands: [Band] = []
@@ -48,8 +53,7 @@ struct AdmissionQueue: Sendable {
     var isEmpty: Bool { bands.allSatisfy(\.isEmpty) }
 
     mutating func add(_ job: Int, priority: Int32, deadline: Int64?) {
-        let priority = Int(min(max(priority, -8), 8))
-        let place = place(of: priority)
+        let place = place(of: Self.band(of: priority))
         if bands[place].isEmpty { bands[place].turn = max(bands[place].turn, clock) }
         bands[place].fair.set(job, rank: bands[place].clock + 2)
         // In Double: a client may name any deadline.

@@ -11,9 +11,10 @@ internal import DequeModule
 /// of ways of different lengths; each sample makes its own passes, every one once. At most `capacity` samples share a pass, a guided one
 /// counting twice, since it is run with and without its label. One sample is run in any case, whatever the capacity was narrowed to.
 ///
-/// - Groups that have something to do take turns, so no group waits for more than the number of groups.
+/// - Groups that have something to do share the passes by the priorities and deadlines of their jobs: see `GroupTurns`. Of G groups and
+///   n priorities with weights w = 2^priority each group has a pass within P = 4·G·(2·Σw/w + n), w being that of its highest job.
 /// - Within a group, jobs with samples that wait take turns by priority and deadline: see `AdmissionQueue`, which also says how long
-///   one can wait for its turn. With G groups and samples of L passes at most, a turn comes every G·L passes or sooner.
+///   one can wait for its turn. With samples of L passes at most, a turn comes every P·L passes or sooner.
 /// - Who is next and does not fit waits for room rather than being overtaken, so guided samples are not starved.
 /// - A job that must run alone starts when all before it are through, and those after it wait for it.
 ///
@@ -47,6 +48,8 @@ package struct StepScheduler: Sendable {
         var residents: [Resident] = []
         var width = 0
         var waiting = AdmissionQueue()
+        /// All its jobs, those that wait and those that run.
+        var jobs: Set<Int> = []
 
         var isEmpty: Bool { residents.isEmpty && waiting.isEmpty }
     }
@@ -64,8 +67,7 @@ package struct StepScheduler: Sendable {
     private var jobs: [Int: Job] = [:]
     private var tickets = 0
     private var groups: [GroupKey: Group] = [:]
-    /// The groups that have something to do, the next one first.
-    private var ring: Deque<GroupKey> = []
+    private var turns = GroupTurns()
     /// A job that must run alone and is not running yet, and all that came after it.
     private var backlog: Deque<Ticket> = []
     /// Jobs that take part: not in the backlog.
@@ -130,6 +132,7 @@ package struct StepScheduler: Sendable {
                 pass?.count -= group.residents.prefix(count).count { $0.id.ticket == ticket }
             }
             modify(job.group) { group in
+                group.jobs.remove(ticket.number)
                 group.waiting.remove(ticket.number)
                 group.residents.removeAll { $0.id.ticket == ticket }
                 group.width = group.residents.reduce(0) { $0 + $1.sample.width }
@@ -142,8 +145,7 @@ package struct StepScheduler: Sendable {
     /// The next forward pass; nil: nothing to do. The one before must have been advanced or given up.
     package mutating func next() -> Iteration? {
         precondition(pass == nil, "the iteration before was not advanced")
-        guard let key = ring.popFirst() else { return nil }
-        ring.append(key)
+        guard let key = turns.take(among: groups.map(standing), at: now) else { return nil }
         admit(to: key)
         guard let group = groups[key] else { return nil }
         var width = 0
@@ -183,6 +185,7 @@ package struct StepScheduler: Sendable {
             jobs[ticket.number]?.unfinished -= 1
             if jobs[ticket.number]?.unfinished == 0 {
                 result.completed.append(ticket)
+                group.jobs.remove(ticket.number)
                 jobs[ticket.number] = nil
                 active -= 1
                 if alone == ticket { alone = nil }
@@ -251,12 +254,21 @@ package struct StepScheduler: Sendable {
             active += 1
             if groups[job.group] == nil {
                 groups[job.group] = Group()
-                ring.append(job.group)
+                turns.add(job.group)
             }
             modify(job.group) {
+                $0.jobs.insert(ticket.number)
                 $0.waiting.add(ticket.number, priority: job.priority, deadline: job.deadline)
             }
         }
+    }
+
+    private func standing(_ key: GroupKey, of group: Group) -> GroupTurns.Standing {
+        let jobs = group.jobs.compactMap { self.jobs[$0] }
+        let priority = jobs.map(\.priority).max() ?? 0
+        return GroupTurns.Standing(
+            group: key, priority: priority,
+            deadline: jobs.filter { $0.priority == priority }.compactMap(\.deadline).min())
     }
 
     private mutating func admit(to key: GroupKey) {
@@ -283,7 +295,7 @@ package struct StepScheduler: Sendable {
     private mutating func tidy(_ key: GroupKey) {
         guard groups[key]?.isEmpty == true else { return }
         groups[key] = nil
-        ring.removeAll { $0 == key }
+        turns.remove(key)
     }
 
     private mutating func modify(_ key: GroupKey, _ change: (inout Group) -> Void) {

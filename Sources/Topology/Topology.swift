@@ -145,7 +145,7 @@ package struct Topology: Hashable, Sendable {
         /// Steps of the whole chain, both sides together.
         package let steps: Int
         package let sampler: Sampler
-        /// Weight of classifier-free guidance; 1 is none.
+        /// Weight of classifier-free guidance; 0 and 1 are none.
         package let guidance: Double
     }
 

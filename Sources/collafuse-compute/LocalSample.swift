@@ -90,11 +90,11 @@ struct LocalSample: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Embeddings of prompts, `encoder_hidden_states` [P, S, D], for a UNet2DConditionModel; the last is the empty prompt if --guidance is not 1.",
+            "Embeddings of prompts, `encoder_hidden_states` [P, S, D], for a UNet2DConditionModel; the last is the empty prompt if there is --guidance.",
             valueName: "file"))
     var text: String?
 
-    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance; 1 is none.", valueName: "w"))
+    @Option(name: .long, help: ArgumentHelp("Weight of classifier-free guidance; 0 and 1 are none.", valueName: "w"))
     var guidance = 1.0
 
     @Option(

@@ -21,7 +21,7 @@ struct ModelInfo: ParsableCommand {
     func run() throws {
         let network = try UNet(contentsOf: model.url, dtype: nil)
         let scheduler = try ModelDirectory.scheduler(of: model.url), record = try ModelDirectory.record(of: model.url)
-        var lines = network.lines
+        var lines = network.lines(labels: record?.labels)
         if let scheduler {
             let sampling = scheduler.sampling
             lines += [
@@ -40,14 +40,9 @@ struct ModelInfo: ParsableCommand {
 }
 
 extension UNet {
-    fileprivate var lines: [(String, String)] {
+    /// - Parameter labels: of the run that it was trained in; nil: nobody wrote that down.
+    fileprivate func lines(labels: Int?) -> [(String, String)] {
         let configuration = configuration
-        let classes: String =
-            switch configuration.classEmbedding {
-            case .timestep: "numbers, embedded as timesteps are"
-            case .identity: "vectors of \(configuration.timeWidth)"
-            case nil: configuration.classEmbeddings.map { "\($0), the last for none" } ?? "none"
-            }
         var lines = [
             (
                 "network",
@@ -60,12 +55,39 @@ extension UNet {
                 "\(configuration.imageChannels) channels, \(configuration.sampleSize.map { "\($0)" } ?? "any size")"
                     + (configuration.isSelfConditioned ? ", with its own last guess beside them" : "")
             ),
-            ("classes", classes),
         ]
+        lines += classes(labels: labels).map { ("classes", $0) }
         if configuration.wantsText, let text = configuration.text {
             lines.append(("text", "embeddings of \(text.width) values a token"))
         }
         return lines
+    }
+
+    /// What `class_labels` are to it, and what follows for labels in a run and for guidance.
+    private func classes(labels: Int?) -> [String] {
+        switch configuration.classEmbedding {
+        case .timestep:
+            return [
+                "class_embed_type timestep: numbers, embedded as timesteps are; `model run` takes them, a run does not"
+            ]
+        case .identity:
+            return [
+                "class_embed_type identity: vectors of \(configuration.timeWidth); `model run` takes them, a run does not"
+            ]
+        case nil: break
+        }
+        guard let rows = configuration.classEmbeddings else { return ["none: samples take no label"] }
+        let known = "num_class_embeds \(rows): "
+        switch labels {
+        case rows: return [known + "labels 0…\(rows - 1), no row for none: samples cannot be guided"]
+        case rows - 1 where rows > 1:
+            return [known + "labels 0…\(rows - 2), and \(rows - 1) for none: samples can be guided"]
+        default:
+            return [
+                known + "labels 0…\(rows - 1); whether the last stands for none is not written down.",
+                "`sample --local` takes it so with --guidance, a run with \(rows - 1) labels always, one with \(rows) never.",
+            ]
+        }
     }
 }
 

@@ -38,14 +38,15 @@ struct SampleCommand: AsyncParsableCommand {
 
     @Option(
         name: .long,
-        help: ArgumentHelp("Weight of classifier-free guidance; 1 is none, others cost twice the time.", valueName: "w")
+        help: ArgumentHelp(
+            "Weight of classifier-free guidance; 0 and 1 are none, others cost twice the time.", valueName: "w")
     )
     var guidance = 1.0
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Embeddings of prompts, `encoder_hidden_states` [P, S, D], where the backbone looks at text: --per-label samples of each. The last is the empty prompt if --guidance is not 1. Workers see them, the broker does not.",
+            "Embeddings of prompts, `encoder_hidden_states` [P, S, D], where the backbone looks at text: --per-label samples of each. The last is the empty prompt if there is --guidance. Workers see them, the broker does not.",
             valueName: "file"))
     var text: String?
 
@@ -78,8 +79,8 @@ struct SampleCommand: AsyncParsableCommand {
     var threads = 1
 
     func validate() throws {
-        guard guidance > 0, guidance <= 100 else {
-            throw ValidationError("--guidance is a weight above 0, 100 at most, and 1 for none: not \(guidance)")
+        guard (0...100).contains(guidance) else {
+            throw ValidationError("--guidance is a weight in 0…100, where 0 and 1 are none: not \(guidance)")
         }
         guard waitForImages >= 0 else { throw ValidationError("--wait-for-images is a number of images, 0 or more") }
         guard perLabel >= 0, unseenPerLabel >= 0, perLabel + unseenPerLabel > 0, steps > 1, threads > 0 else {

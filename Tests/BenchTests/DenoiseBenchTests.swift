@@ -27,6 +27,7 @@ struct DenoiseBenchTests {
         #expect(
             report.figures.map(\.name) == [
                 "tiny vs eager", "tiny vs bf16 batch 16", "tiny vs compile", "pool vs engine", "training vs eager",
+                "training float32 vs eager",
             ])
         for figure in report.figures {
             #expect(figure.ours > 0 && figure.ours.isFinite)
@@ -34,7 +35,7 @@ struct DenoiseBenchTests {
         }
         #expect(report.figures[0].theirs == 2 && report.figures[3].theirs != 2)
         let fields = try JSONSerialization.jsonObject(with: report.json) as? [String: Any]
-        #expect((fields?["figures"] as? [[String: Any]])?.count == 5)
+        #expect((fields?["figures"] as? [[String: Any]])?.count == 6)
     }
 
     @Test func aPythonThatEndsIsNamed() async throws {

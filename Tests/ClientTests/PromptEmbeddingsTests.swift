@@ -33,6 +33,10 @@ struct PromptEmbeddingsTests {
         let plain = try SafetensorsArchive(decoding: text.tensors([2, 2], guidance: 1))
         #expect(plain.names == ["text"])
         #expect(try plain.floats("text", shape: [1, 2, 4]) == .init(repeating: 2, count: 8))
+        // 0 is none as 1 is: the last prompt is one like the others.
+        #expect(text.prompts(guidance: 0) == 3)
+        #expect(try SafetensorsArchive(decoding: text.tensors([2], guidance: 0)).names == ["text"])
+        try SampleRequest(held: [0], perLabel: 1, cut: 500, guidance: 0, text: text).check()
     }
 
     @Test func filesOfAnotherKindAreRefused() throws {

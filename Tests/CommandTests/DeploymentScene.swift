@@ -28,10 +28,11 @@ final class DeploymentScene {
           - {name: north, images: digits}
         """
 
-    init() throws {
+    /// - Parameter yaml: nil: digits, a trainer, two denoisers and one client.
+    init(_ yaml: String? = nil) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "deployment-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let topology = try Topology(yaml: Self.topology, file: "scene")
+        let topology = try Topology(yaml: yaml ?? Self.topology, file: "scene")
         _ = try DeploymentKeys.make(for: topology, in: keys, now: Self.now)
     }
 
@@ -93,10 +94,12 @@ final class DeploymentScene {
     }
 
     func client(
-        _ task: String, at broker: String, images: String = digits.path, cut: Int? = 500, _ more: String...
+        _ task: String, at broker: String, as name: String = "north", images: String = digits.path, cut: Int? = 500,
+        _ more: String...
     ) throws -> CommandRun.Running {
         try start(
-            ["client", task, "--kit", kit("north"), "--broker", broker, "--home", home.path, "--images", images]
+            ["client", task, "--kit", kit(name), "--broker", broker, "--home", folder.appending(path: name).path]
+                + ["--images", images]
                 + deployment + (cut.map { ["--cut", "\($0)"] } ?? []) + more)
     }
 

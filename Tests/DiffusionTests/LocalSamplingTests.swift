@@ -114,6 +114,48 @@ struct LocalSamplingTests {
         }
     }
 
+    /// What libtorch would say of it names no key.
+    @Test func sizesThatCannotBeHalvedAreRefused() throws {
+        var configuration = model.network.configuration
+        configuration.sampleSize = [8, 7]
+        var source = ParameterSource(seed: 1)
+        let odd = ModelDirectory(
+            network: UNet(configuration, &source), schedule: model.schedule, prediction: .epsilon, record: nil)
+        let sampling = try LocalSampling(odd, settings(.ddim, labels: [1]))
+        #expect { try sampling.samples(seed: 1, count: 1) } throws: {
+            let message = ($0 as? DiffusionError)?.message ?? ""
+            return message.contains("key 'sample_size'") && message.contains("8×7") && message.contains("by 2")
+        }
+        // Given noise of another size, it is of no matter.
+        #expect(try sampling.samples(GivenNoise(noise(["x_T"]))).shape == [3, 1, 8, 8])
+    }
+
+    /// A shape with a zero in it takes no bytes, however many rows it has.
+    @Test func noiseOfManyEmptyRowsIsRefusedAtOnce() throws {
+        var archive = SafetensorsArchive()
+        try archive.append(.init(name: "noise", shape: [1_000_000_000_000, 0, 1, 8, 8], floats: []))
+        #expect { try GivenNoise(archive) } throws: {
+            ($0 as? DiffusionError)?.message.contains("'noise' is empty") == true
+        }
+        // With x beside it, too.
+        try archive.append(.init(name: "x_T", shape: [1, 1, 8, 8], floats: Array(repeating: 0, count: 64)))
+        #expect(throws: DiffusionError.self) { try GivenNoise(archive) }
+        // Steps are taken from it one by one, not all at the start.
+        archive = SafetensorsArchive()
+        try archive.append(.init(name: "noise", shape: [400_001, 1, 1, 1, 1], floats: (0...400_000).map(Float.init)))
+        let many = try GivenNoise(archive)
+        #expect(many.steps == 400_000 && many.start.floats == [0])
+        #expect(many.step(0).floats == [1] && many.step(399_999).floats == [400_000])
+    }
+
+    @Test("guidance of 0 and of 1 are both none", arguments: [0.0, 1])
+    func noGuidance(weight: Double) throws {
+        var settings = settings(.ddim)
+        settings.guidance = weight
+        let ours = try LocalSampling(model, settings).samples(GivenNoise(noise(["x_T"])))
+        #expect(difference(ours, try Tensor(golden.entry("ddim"))) < 1e-3)
+    }
+
     @Test func noiseThatIsNoneIsRefused() throws {
         func code(_ shape: [Int], _ name: String = "x_T", value: Float = 0) throws -> DiffusionError? {
             var archive = SafetensorsArchive()
@@ -152,6 +194,11 @@ struct LocalSamplingTests {
         #expect(message("dimm").contains("did you mean ddim?"))
         #expect(message("hune").contains("did you mean heun?"))
         #expect(message("eulre").contains("ddpm, ddim, dpm-solver++, euler, heun; did you mean euler?"))
+        // Not near any.
+        for word in ["banana", "unipc", "x", "k_dpm_2_ancestral"] {
+            let said = message(word)
+            #expect(said.contains("there are ddpm") && !said.contains("did you mean"), "\(said)")
+        }
         #expect(try Threshold(spelled: "none") == .none && Threshold(spelled: "clip") == .clip(1))
         #expect(try Threshold(spelled: "clip:1.5") == .clip(1.5))
         #expect(try Threshold(spelled: "dynamic:0.99:2") == .dynamic(quantile: 0.99, maximum: 2))

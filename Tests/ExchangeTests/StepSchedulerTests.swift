@@ -231,7 +231,94 @@ import Testing
         }
     }
 
-    /// The bound of the header: turns of `AdmissionQueue`, each after G·L passes at most.
+    @Test("a high priority in one group does not wait for low ones in another, which still get their share")
+    func prioritiesBetweenGroups() throws {
+        var scheduler = StepScheduler(capacity: 4)
+        let low = try scheduler.add((0..<4).map { _ in walk(100) }, group: Self.group)
+        // Of another length of text.
+        let high = try scheduler.add([walk(24)], group: Group(model: 1, shape: [1, 8, 8], tokens: 5), priority: 2)
+        var passes = 0
+        while scheduler.progress(of: high) != nil, passes < 200 {
+            passes += 1
+            _ = scheduler.next()
+            _ = scheduler.advance()
+        }
+        // Four of five passes are its own.
+        #expect((24...31).contains(passes))
+        #expect((scheduler.progress(of: low)?.done ?? 0) / 4 == passes - 24)
+    }
+
+    @Test("a waiting job of high priority speeds up the group whose slots it waits for")
+    func inheritance() throws {
+        var scheduler = StepScheduler(capacity: 1)
+        _ = try scheduler.add([walk(20)], group: Self.group)
+        _ = try scheduler.add([walk(500)], group: Group(model: 2, shape: [1, 8, 8]))
+        let urgent = try scheduler.add([walk(4)], group: Self.group, priority: 3)
+        var passes = 0
+        while scheduler.progress(of: urgent) != nil, passes < 500 {
+            passes += 1
+            _ = scheduler.next()
+            _ = scheduler.advance()
+        }
+        #expect(passes <= 24 * 9 / 8 + 2)
+    }
+
+    @Test("a near deadline in one group goes first, three times of four; a far one is no hurry")
+    func deadlinesBetweenGroups() throws {
+        func passes(until deadline: Int64, priority: Int32 = 0) throws -> Int {
+            var scheduler = StepScheduler(capacity: 4)
+            scheduler.now = 1_000
+            for tokens in 1...3 {
+                _ = try scheduler.add(
+                    (0..<4).map { _ in walk(100) }, group: Group(model: 1, shape: [1, 8, 8], tokens: tokens),
+                    priority: priority)
+            }
+            let dated = try scheduler.add([walk(12)], group: Self.group, deadline: deadline)
+            var passes = 0
+            while scheduler.progress(of: dated) != nil, passes < 500 {
+                passes += 1
+                _ = scheduler.next()
+                _ = scheduler.advance()
+            }
+            return passes
+        }
+        #expect(try passes(until: 60_000) <= 16)
+        #expect(try passes(until: 2_000_000) == 48)
+        // Priorities come first: a fifth of the passes is left.
+        #expect(try passes(until: 60_000, priority: 2) >= 56)
+    }
+
+    /// The bound of the header, under ever new groups whose jobs are in a hurry or of a higher priority.
+    @Test("no group waits for ever, whatever comes after it", arguments: 0..<8)
+    func noGroupWaitsForEver(seed: Int) throws {
+        var random = SplitMix64(seed: UInt64(seed))
+        var scheduler = StepScheduler(capacity: 2 + random.below(3))
+        var tokens = 1, alive: [StepScheduler.Ticket: Int32] = [:]
+        func flood() throws {
+            tokens += 1
+            let priority = Int32(random.below(4))
+            let ticket = try scheduler.add(
+                (0..<(1 + random.below(3))).map { _ in walk(1 + random.below(3)) },
+                group: Group(model: 1, shape: [1, 8, 8], tokens: random.chance(0.5) ? tokens : 1 + random.below(4)),
+                priority: priority, deadline: random.chance(0.5) ? 5 : nil)
+            alive[ticket] = priority
+        }
+        let patient = try scheduler.add([walk(20)], group: Self.group)
+        // Eight others at a time, of four priorities: 4·G·(2·Σw/w + n).
+        let bound = 4 * 9 * (2 * 15 + 4)
+        for step in 0..<20 {
+            var passes = 0
+            while scheduler.progress(of: patient)?.done == step, passes <= bound {
+                while alive.count < 8 { try flood() }
+                passes += 1
+                _ = scheduler.next()
+                for ticket in scheduler.advance().completed { alive[ticket] = nil }
+            }
+            #expect(passes <= bound)
+        }
+    }
+
+    /// The bound of the header: turns of `AdmissionQueue`, each after 4·G·L passes at most, since all groups have jobs of all priorities.
     @Test("a job of the lowest priority is admitted in time, whatever comes after it", arguments: 0..<12)
     func nobodyWaitsForEver(seed: Int) throws {
         var random = SplitMix64(seed: UInt64(seed))
@@ -253,7 +340,7 @@ import Testing
         // Before it came in its band a job of each flood.
         let weights = (0...priorities).reduce(0.0) { $0 + Double(1 << $1) }
         let turns = Double(4 * (2 * 5 + 1)) * (2 * weights + Double(priorities + 1))
-        let bound = Int(turns) * groups.count * longest
+        let bound = Int(turns) * 4 * groups.count * longest
         var passes = 0
         while scheduler.progress(of: patient)?.done == 0 {
             passes += 1

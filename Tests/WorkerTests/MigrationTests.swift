@@ -215,6 +215,38 @@ struct MigrationTests {
         #expect(anew.compactMap(\.iterations).last == 10)
     }
 
+    @Test(
+        "of a job that is too large for a checkpoint those move that have come furthest, and it ends as it would have")
+    func tooLarge() throws {
+        let payload = try WirePayload.denoise(
+            (0..<20).map { UInt32($0 % 3) }, to: 30, steps: 6, seed: 9, sampler: .dpmSolver)
+        let whole = try run(scene.send(payload), slots: 8)
+        let job = try scene.send(payload)
+        let said = Mutex<[String]>([])
+        let logger = Logger(label: "test") { _ in Listener { line in said.withLock { $0.append(line) } } }
+        // Room for five samples or so.
+        let settings = CheckpointSettings(passes: .max, bytes: 7_000)
+        let first = DenoiseLoop(
+            desk: try scene.desk(), run: scene.run, registry: try scene.registry(), slots: 8, checkpoints: settings,
+            logger: logger)
+        first.orders.put(.job(job.assignment()))
+        // Eight are through, eight in their fourth pass.
+        let before = try first.work(answers: 1) { [orders = first.orders] command in
+            if command.iterations == 9 { orders.put(.stop) }
+        }
+        let moved = try scene.handedOn(job, by: before)
+        let checkpoint = try #require(moved.checkpoint)
+        #expect(checkpoint.sealed.count <= settings.bytes)
+        let kept = Int(checkpoint.header.step) / 6
+        #expect((2..<16).contains(kept) && checkpoint.header.step == UInt32(6 * kept), "the most passes first")
+        let lines = said.withLock { $0 }.filter { $0.contains("too large to be written down whole") }
+        #expect(lines.count == 1 && lines[0].contains("kept=\(kept)") && lines[0].contains("begun=16"), "\(lines)")
+        let after = try resumed([moved], slots: 8)
+        #expect(zip(try scene.samples(of: moved, in: after), whole).allSatisfy { abs($0 - $1) < 1e-4 })
+        // 20 samples take 18 passes of eight; those that are through are not run again.
+        #expect(after.compactMap(\.iterations).last ?? 99 <= 12)
+    }
+
     @Test("a job goes on with the version it was begun with, two at most in memory; others wait and come to their end")
     func versions() throws {
         let payload = try WirePayload.denoise([0], to: 20, steps: 12, seed: 6)
@@ -263,6 +295,31 @@ struct MigrationTests {
         }
     }
 
+    @Test("a job whose version waits for room is answered when its deadline passes, not when there is room")
+    func parkedTooLong() throws {
+        var jobs: [SentJob] = []
+        for version in 1...3 {
+            if version > 1 { try publish(seed: UInt64(version)) }
+            var payload = try WirePayload.denoise([0], to: 20, steps: 80, seed: 6)
+            if version == 2 { payload.denoiseRequest.deadlineMs = .now + 4_000 }
+            let job = try scene.send(payload)
+            jobs.append(try scene.handedOn(job, by: interrupted([job], after: 4)))
+        }
+        // The first runs for eight seconds, and with the newest version, the third, fills the shelf.
+        let first = jobs[0], late = jobs[1]
+        let loop = DenoiseLoop(
+            desk: try scene.desk(), run: scene.run, registry: try scene.registry(), slots: 2, checkpoints: .never,
+            logger: Logger(label: "test")
+        ) { if case .pass = $0 { Thread.sleep(forTimeInterval: 0.1) } }
+        for job in [first, late] { loop.orders.put(.job(job.assignment())) }
+        let commands = try loop.work(answers: 2) { [orders = loop.orders] command in
+            if command.key == late.envelope.key, command.isAnswer { orders.put(.stop) }
+        }
+        #expect(try scene.answer(to: late, in: commands).jobFailure.code == .tooLate)
+        let end = commands.last { $0.key == first.envelope.key }
+        guard case .nack(_, _, .draining, _, _) = end else { throw Unexpected("it was answered after the first") }
+    }
+
     @Test("the pace: k passes and the seconds, and the bytes have been paid for")
     func pace() {
         var pace = CheckpointPace(CheckpointSettings(passes: 3, seconds: 2, bytesPerSecond: 100))
@@ -277,6 +334,24 @@ struct MigrationTests {
         // What takes a tenth of a second is done every five seconds at most: 2 %.
         pace.wrote(0, &mark, took: 0.1, at: 20)
         #expect([21, 22, 24.9, 25].map { pace.passed(&mark, at: $0) } == [false, false, false, true])
+    }
+}
+
+/// Hands each line on, its metadata as `key=value`.
+private struct Listener: LogHandler {
+    let hear: @Sendable (String) -> Void
+    var metadata = Logger.Metadata()
+    var logLevel = Logger.Level.trace
+
+    init(_ hear: @escaping @Sendable (String) -> Void) { self.hear = hear }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        hear("\(event.message) " + (event.metadata ?? [:]).map { "\($0)=\($1)" }.sorted().joined(separator: " "))
     }
 }
 

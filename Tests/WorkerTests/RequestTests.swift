@@ -132,7 +132,7 @@ struct RequestTests {
         var order = try DenoiseOrder(payload, run: run)
         #expect(order.cut.timestep == 20 && order.timesteps.timesteps == [100, 80, 60, 40, 20])
         #expect(order.labels == [1, 2] && order.seed == 9 && order.sampler == .ddpm())
-        #expect(order.guidance == 1 && !order.isGuided && order.threshold == .none && order.start == nil)
+        #expect(!order.isGuided && order.threshold == .none && order.start == nil)
         let plans = order.plans(lowestCut: 20)
         #expect(plans.map(\.number) == [5, 6] && plans.map(\.label) == [1, 2])
         // A backbone may be asked at the cut itself only where it was trained below it.

@@ -25,8 +25,12 @@ final class Scene {
     let run: RunDescriptor
     let runID: RunID
 
-    /// - Parameter rows: class embeddings of the backbone; 3 are two labels and "none", 0 no labels at all.
-    init(cuts: [Int] = [], rows: Int = 3, selfConditioned: Bool = false) throws {
+    /// - Parameters:
+    ///   - rows: class embeddings of the backbone; 3 are two labels and "none", 0 no labels at all.
+    ///   - run: nil: a tiny one.
+    init(
+        cuts: [Int] = [], rows: Int = 3, selfConditioned: Bool = false, run: RunDescriptor? = nil
+    ) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "collafuse-worker-\(UUID())")
         let now = UnixTime.now
         let op = try Operator.create(in: folder.appending(path: "operator"), now: now)
@@ -36,8 +40,8 @@ final class Scene {
         let bundle = try op.makePoolKeys(now: now)
         deployment = try Deployment(opening: op.deploymentFolder, pinned: client.root, now: now)
         secrets = try Deployment.poolSecrets(in: op.deploymentFolder, for: worker, bundle: bundle, now: now)
-        run = try Scene.run(cuts: cuts, rows: rows, selfConditioned: selfConditioned)
-        runID = RunID(of: RunDocument(run).bytes)
+        self.run = try run ?? Scene.run(cuts: cuts, rows: rows, selfConditioned: selfConditioned)
+        runID = RunID(of: RunDocument(self.run).bytes)
     }
 
     deinit { try? FileManager.default.removeItem(at: folder) }
@@ -155,7 +159,8 @@ final class Scene {
     func samples(of job: SentJob, in commands: [WorkerCore.Command]) throws -> [Float] {
         let payload = try answer(to: job, in: commands)
         guard case .denoiseResult = payload.head else { throw Unexpected(payload.jobFailure.message) }
-        return try SafetensorsArchive(decoding: payload.tensors).floats("x", shape: [nil, 1, 4, 4])
+        return try SafetensorsArchive(decoding: payload.tensors).floats(
+            "x", shape: [nil, run.image.channels, run.image.height, run.image.width])
     }
 }
 

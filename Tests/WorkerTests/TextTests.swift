@@ -5,6 +5,7 @@ import Foundation
 import Logging
 import Safetensors
 import Sealing
+import Synchronization
 import Testing
 import Torch
 import Wire
@@ -68,10 +69,12 @@ struct TextTests {
         return payload
     }
 
-    private func loop(slots: Int = 16) throws -> DenoiseLoop {
+    private func loop(
+        slots: Int = 16, will: @escaping @Sendable (DenoiseWork) throws -> Void = { _ in }
+    ) throws -> DenoiseLoop {
         DenoiseLoop(
             desk: try scene.desk(), run: scene.run, registry: try scene.registry(), slots: slots,
-            checkpoints: .never, logger: Logger(label: "test"))
+            checkpoints: .never, logger: Logger(label: "test"), will: will)
     }
 
     private func run(_ jobs: [SentJob]) throws -> [WorkerCore.Command] {
@@ -118,6 +121,56 @@ struct TextTests {
         #expect(try reference(payloads[0]) != reference(other))
         // Those of one length share their passes: 5 tokens in 5 passes, 7 in 9 or 10 (Heun), 1 in 5.
         #expect(try #require(commands.compactMap(\.iterations).last) <= 20)
+    }
+
+    @Test("a job's texts are brought to the device once, not in each of its passes")
+    func textsOnce() throws {
+        let jobs = try [
+            scene.send(request(3, prompts: 3, tokens: 5, seed: 1)),
+            scene.send(request(2, prompts: 1, tokens: 5, seed: 2, guidance: 3)),
+            scene.send(request(1, prompts: 1, tokens: 5, seed: 3)),
+        ]
+        let made = Mutex(0)
+        let loop = try loop { work in if work == .text { made.withLock { $0 += 1 } } }
+        for job in jobs { loop.orders.put(.job(job.assignment())) }
+        let commands = try loop.work(answers: jobs.count)
+        for job in jobs { _ = try scene.samples(of: job, in: commands) }
+        #expect(made.withLock { $0 } == jobs.count && commands.compactMap(\.iterations).last ?? 0 >= 5)
+    }
+
+    @Test("texts for which there is no memory are that job's matter alone")
+    func textsWithoutMemory() throws {
+        let job = try scene.send(request(1, prompts: 1, tokens: 5, seed: 1))
+        let good = try scene.send(request(1, prompts: 1, tokens: 5, seed: 2))
+        let isFirst = Mutex(true)
+        let loop = try loop { work in
+            guard work == .text,
+                isFirst.withLock({ first in
+                    defer { first = false }; return first
+                })
+            else { return }
+            _ = Tensor.zeros([1 << 50])
+        }
+        for job in [job, good] { loop.orders.put(.job(job.assignment())) }
+        let commands = try loop.work(answers: 2)
+        let codes = commands.compactMap { command -> WireCode? in
+            guard case .nack(job.envelope.key, _, let code, _, _) = command else { return nil }
+            return code
+        }
+        #expect(codes == [.outOfMemory])
+        #expect(try scene.samples(of: good, in: commands).count == 16)
+    }
+
+    @Test("guidance of 0 is none: no empty prompt is wanted, and the samples are those of 1")
+    func noGuidance() throws {
+        var payload = try request(2, prompts: 2, tokens: 5, seed: 4)
+        let plain = try scene.send(payload)
+        payload.denoiseRequest.guidance = 0
+        let zero = try scene.send(payload)
+        let commands = try run([plain, zero])
+        let difference = zip(try scene.samples(of: plain, in: commands), try scene.samples(of: zero, in: commands))
+            .map { abs($0 - $1) }.max()
+        #expect((difference ?? 9) < 5e-4)
     }
 
     @Test("a job with a text moves to another worker and ends as it would have")

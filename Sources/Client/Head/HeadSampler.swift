@@ -57,8 +57,9 @@ struct HeadSampler {
             }
         }
         let unseen = (0..<run.nullLabel).filter { !request.held.contains($0) }
+        let held = run.labels.isEmpty ? [run.nullLabel] : request.held
         let labels =
-            request.held.flatMap { Array(repeating: $0, count: request.perLabel) }
+            held.flatMap { Array(repeating: $0, count: request.perLabel) }
             + unseen.flatMap { Array(repeating: $0, count: request.unseenPerLabel) }
         return stride(from: 0, to: labels.count, by: request.chunk).map { start in
             Chunk(first: UInt32(start), labels: Array(labels[start..<min(start + request.chunk, labels.count)]))
@@ -106,7 +107,7 @@ struct HeadSampler {
         let timesteps = try TimestepList(from: cut.timestep, to: 0, steps: max(1, request.steps - workerSteps))
         let sampler = Sampler(request.sampler.name)
         let plans = chunk.labels.enumerated().map { index, label in
-            let isKnown = known.contains(label)
+            let isKnown = known.contains(label) || label == run.nullLabel
             // A label that the head never saw says nothing to it: such a sample is finished without one, and without fresh noise,
             // which the head would turn into what it knows.
             return SamplePlan(

@@ -1,3 +1,4 @@
+internal import Chain
 public import Foundation
 internal import Safetensors
 
@@ -39,7 +40,7 @@ public struct PromptEmbeddings: Sendable, Hashable {
     var largestChunk: Int { max(1, (4 << 20) / (4 * tokens * width)) }
 
     /// How many ask for something: all but the last where samples are guided away from it.
-    func prompts(guidance: Double) -> Int { guidance == 1 ? count : count - 1 }
+    func prompts(guidance: Double) -> Int { SamplePlan.isGuided(guidance) ? count - 1 : count }
 
     /// The tensors of a request.
     ///
@@ -51,7 +52,7 @@ public struct PromptEmbeddings: Sendable, Hashable {
         let distinct = Set(rows).count == 1 ? Array(rows.prefix(1)) : rows
         try archive.append(
             .init(name: "text", shape: [distinct.count, tokens, width], floats: distinct.flatMap(floats)))
-        if guidance != 1 {
+        if SamplePlan.isGuided(guidance) {
             try archive.append(.init(name: "no_text", shape: [1, tokens, width], floats: Array(floats(count - 1))))
         }
         return archive.encoded()

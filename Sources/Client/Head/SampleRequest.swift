@@ -25,7 +25,7 @@ public struct SampleRequest: Sendable {
     /// Steps over the whole chain, shared between workers and head by their share of it.
     public var steps: Int
     public var sampler: SamplerChoice
-    /// Weight of classifier-free guidance on both halves; 1: none.
+    /// Weight of classifier-free guidance on both halves; 0 and 1: none.
     public var guidance: Double
     /// The same seed draws the same samples from the same models, in the same home. nil: that of a call that was interrupted and asked
     /// for the same, else one that nobody drew with; `SampleSet.seed` tells.
@@ -70,7 +70,7 @@ public struct SampleRequest: Sendable {
             )
         }
         guard perLabel >= 0, unseenPerLabel >= 0, steps >= 2, threads > 0, (1...1024).contains(chunk),
-            guidance > 0, guidance <= 100
+            (0...100).contains(guidance)
         else {
             throw ClientError(
                 .badRequest,

@@ -17,7 +17,7 @@ public struct SampleSet: Sendable {
     public private(set) var versions: Set<UInt64> = []
     /// What they were drawn with.
     public let seed: UInt64
-    /// Labels whose samples the head knew.
+    /// Labels of this client, and that for none.
     private let held: Set<Int>
     private let shape: [Int]
 

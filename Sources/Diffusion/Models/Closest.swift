@@ -1,9 +1,11 @@
 /// The name that `name` was most likely meant to be: fewest letters to insert, drop or change; of equals the first by alphabet.
 ///
-/// nil: nothing is known, or every letter would have to change.
+/// nil: none is near. One letter in three may be wrong, and two of a short word.
 func closest(to name: String, among known: Set<String>) -> String? {
     let best = known.sorted().map { ($0, edits(from: Array(name), to: Array($0))) }.min { $0.1 < $1.1 }
-    guard let (candidate, distance) = best, distance < max(name.count, candidate.count) else { return nil }
+    guard let (candidate, distance) = best, distance <= max(2, name.count / 3), distance < name.count else {
+        return nil
+    }
     return candidate
 }
 

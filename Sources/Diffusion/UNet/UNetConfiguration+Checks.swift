@@ -116,6 +116,18 @@ extension UNetConfiguration {
         }
     }
 
+    /// Whether images of the size that the network was trained on can go through. One without such a size takes any that can.
+    ///
+    /// - Throws: `badConfig`
+    func checkSampleSize() throws(DiffusionError) {
+        let factor = 1 << (blockOutChannels.count - 1)
+        guard let sampleSize, !sampleSize.allSatisfy({ $0.isMultiple(of: factor) }) else { return }
+        throw refuse(
+            "sample_size",
+            "images of \(sampleSize[0])×\(sampleSize[1]) cannot be halved \(blockOutChannels.count - 1) times: both sides must be divisible by \(factor)"
+        )
+    }
+
     /// Whether a network of this kind can take part in a chain, where it is told timesteps, labels and nothing else.
     ///
     /// - Throws: `badConfig`, naming the key at fault.

@@ -7,11 +7,16 @@ package struct CheckpointSettings: Hashable, Sendable {
     package var seconds: Double
     /// Of all checkpoints of this worker, in the long run.
     package var bytesPerSecond: Double
+    /// Of one checkpoint, sealed: a broker takes 32 MiB. What does not fit is left out and done again.
+    package var bytes: Int
 
-    package init(passes: Int = 16, seconds: Double = 2, bytesPerSecond: Double = 8_388_608) {
+    package init(
+        passes: Int = 16, seconds: Double = 2, bytesPerSecond: Double = 8_388_608, bytes: Int = 32 << 20
+    ) {
         self.passes = passes
         self.seconds = seconds
         self.bytesPerSecond = bytesPerSecond
+        self.bytes = bytes
     }
 }
 
@@ -26,7 +31,7 @@ struct CheckpointPace {
         init(at now: Double) { written = now }
     }
 
-    private let settings: CheckpointSettings
+    let settings: CheckpointSettings
     /// When the bytes that were written, and the time that it took, have been paid for.
     private var paid = -Double.infinity
 

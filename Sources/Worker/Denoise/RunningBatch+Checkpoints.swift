@@ -19,14 +19,13 @@ extension RunningBatch {
         case fails(any Error)
     }
 
-    /// Whatever a broker takes as a checkpoint.
-    private static let largest = 32 << 20
-
-    /// Sends the whole state of a job, sealed for the pool, to the broker, which hands it to the job's next worker. Samples that have not
-    /// begun are left out, since all that is to know of them is in the job; a job that has not made a pass yet, or is too large, begins anew.
+    /// Sends the state of a job, sealed for the pool, to the broker, which hands it to the job's next worker. Samples that have not
+    /// begun are left out, since all that is to know of them is in the job, and of a job that is too large those that have the least
+    /// to lose. A job that has not made a pass yet begins anew.
     mutating func writeDown(_ ticket: StepScheduler.Ticket) {
         guard let job = jobs[ticket] else { return }
-        let states = states(of: ticket), done = states.reduce(0) { $0 + $1.passesDone }
+        let all = states(of: ticket), states = thoseThatFit(all, of: job),
+            done = states.reduce(0) { $0 + $1.passesDone }
         var bytes = 0
         let began = Self.now
         defer {
@@ -34,13 +33,17 @@ extension RunningBatch {
             pace.wrote(bytes, &mark, took: Self.now - began, at: Self.now)
             jobs[ticket]?.mark = mark
         }
-        guard done > 0, states.count * shape.reduce(4, *) < Self.largest else { return }
+        if states.count < all.count, !job.hasSaidItsSize {
+            jobs[ticket]?.hasSaidItsSize = true
+            logger.notice(
+                "a job is too large to be written down whole: another worker would begin the rest of its samples anew",
+                metadata: ["job": "\(job.key)", "kept": "\(states.count)", "begun": "\(all.count)"])
+        }
+        guard done > 0 else { return }
         do {
             var payload = WirePayload()
             payload.denoiseCheckpoint.cost = job.charge
             payload.tensors = try attempt(.checkpoint) { try SampleState.archive(states).encoded() }
-            // Padding adds an eighth at most.
-            guard payload.tensors.count < Self.largest / 9 * 8 else { return }
             bytes = payload.tensors.count
             send(
                 try desk.checkpoint(
@@ -52,6 +55,19 @@ extension RunningBatch {
                 metadata: ["job": "\(job.key)", "reason": "\(error)"])
         }
     }
+
+    /// As many as a checkpoint has room for, the most passes first; in their order.
+    private func thoseThatFit(_ states: [SampleState], of job: Job) -> [SampleState] {
+        // Padding adds an eighth at most.
+        let room = pace.settings.bytes / 9 * 8 - Self.overhead - 8 * job.order.timesteps.timesteps.count
+        let most = max(0, room / (states.map(\.archivedBytes).max() ?? 1))
+        guard states.count > most else { return states }
+        let kept = states.indices.sorted { (states[$1].passesDone, $0) < (states[$0].passesDone, $1) }.prefix(most)
+        return kept.sorted().map { states[$0] }
+    }
+
+    /// Of a checkpoint with no samples and no timesteps.
+    private static let overhead = 4 << 10
 
     /// A checkpoint that cannot be used costs its job the steps it holds and nothing else.
     mutating func resumption(

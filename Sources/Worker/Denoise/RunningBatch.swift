@@ -13,6 +13,8 @@ internal import Workbench
 /// What libtorch does for jobs, and may have no memory for.
 package enum DenoiseWork: Hashable, Sendable {
     case load(version: UInt64)
+    /// Brings a job's texts to the device, once.
+    case text
     /// Takes a job up from its checkpoint.
     case resume
     /// - Parameter width: in network inputs.
@@ -32,17 +34,28 @@ struct RunningBatch {
         let order: DenoiseOrder
         /// One for each sample.
         let plans: [SamplePlan]
+        /// What they are to show; nil: the backbone looks at no text.
+        let text: JobText?
         /// Microseconds of worker time, of earlier attempts too.
         var cost: Double
         /// The same as a whole number, whatever an earlier attempt's worker wrote down.
-        var charge: UInt64 { cost < 0x1p63 ? UInt64(max(cost, 0)) : 1 << 63 }
+        var charge: UInt64 { Self.charge(cost) }
+        static func charge(_ cost: Double) -> UInt64 { cost < 0x1p63 ? UInt64(max(cost, 0)) : 1 << 63 }
         var reported = -Double.infinity
         var mark: CheckpointPace.Mark
         /// When previews of it were sent last.
         var shown = -Double.infinity
+        /// Whether it was said that it is too large to be written down whole.
+        var hasSaidItsSize = false
 
         var key: JobKey { assignment.key }
         var fence: Fence { assignment.fence }
+    }
+
+    private struct Parked {
+        let opened: OpenedJob
+        let assignment: WorkerCore.Assignment
+        let order: DenoiseOrder
     }
 
     let desk: JobDesk
@@ -61,7 +74,7 @@ struct RunningBatch {
     /// Jobs under way, by the version they began with.
     private(set) var versions: [UInt64: Int] = [:]
     /// Jobs whose version finds no room in memory before others are through.
-    private var parked: [WorkerCore.Assignment] = []
+    private var parked: [Parked] = []
     var pace: CheckpointPace
     var previews = PreviewPace()
     var narrowing = Narrowing()
@@ -101,7 +114,7 @@ struct RunningBatch {
         if !parked.isEmpty, shelf.makeRoom(keeping: versions.keys) {
             let waiting = parked
             parked = []
-            for assignment in waiting { admit(assignment) }
+            for job in waiting { admit(job.assignment) }
         }
         if parked.isEmpty, let version = shelf.refresh(keeping: versions.keys) { send(.model(version.message)) }
     }
@@ -142,7 +155,7 @@ struct RunningBatch {
                     "version": "\(version.number)",
                 ])
             return try enter(opened, assignment, order, begun, version, cost: cost)
-        case .waits: return parked.append(assignment)
+        case .waits: return parked.append(Parked(opened: opened, assignment: assignment, order: order))
         case .fails(let error): return giveUp(opened, assignment, cost: 0, error)
         case .beginsAnew: break
         }
@@ -171,6 +184,12 @@ struct RunningBatch {
         _ version: ModelShelf.Version, cost: Double
     ) throws(RequestError) {
         let plans = order.plans(lowestCut: version.lowestCut)
+        let text: JobText?
+        do {
+            text = try order.text.map { words in
+                try attempt(.text) { JobText(words, for: shelf.denoiser(version.number)?.network) }
+            }
+        } catch { return giveUp(opened, assignment, cost: Job.charge(cost), error) }
         let ticket: StepScheduler.Ticket
         do {
             ticket = try scheduler.add(
@@ -184,8 +203,8 @@ struct RunningBatch {
             throw RequestError(.badRequest, error.message)
         }
         jobs[ticket] = Job(
-            opened: opened, assignment: assignment, version: version, order: order, plans: plans, cost: cost,
-            mark: .init(at: Self.now))
+            opened: opened, assignment: assignment, version: version, order: order, plans: plans, text: text,
+            cost: cost, mark: .init(at: Self.now))
         tickets[assignment.key] = ticket
         for (index, state) in begun { samples[.init(ticket: ticket, index: index)] = state }
         versions[version.number, default: 0] += 1
@@ -193,14 +212,14 @@ struct RunningBatch {
     }
 
     mutating func cancel(_ key: JobKey, _ fence: Fence) {
-        parked.removeAll { $0.key == key && $0.fence == fence }
+        parked.removeAll { $0.assignment.key == key && $0.assignment.fence == fence }
         guard let ticket = tickets[key], jobs[ticket]?.fence == fence else { return }
         drop(ticket)
     }
 
     /// Whatever is under way of the job.
     private mutating func forget(_ key: JobKey) {
-        parked.removeAll { $0.key == key }
+        parked.removeAll { $0.assignment.key == key }
         if let ticket = tickets[key] { drop(ticket) }
     }
 
@@ -221,7 +240,7 @@ struct RunningBatch {
 
     /// Gives everything back, with as much of it as is done: another worker goes on. Nothing is left.
     mutating func handBackAll() {
-        for assignment in parked {
+        for assignment in parked.map(\.assignment) {
             send(desk.handBack(assignment.key, assignment.fence, .draining, Self.farewell, retryAfter: 0))
         }
         parked = []
@@ -257,9 +276,9 @@ struct RunningBatch {
         let slots = iteration.slots
         let (states, images) = try attempt(.pass(width: iteration.width)) {
             var states = try slots.map { try samples[$0.sample] ?? begin($0.sample) }
-            let text = DenoiseOrder.text(
+            let text = JobText.rows(
                 of: slots.compactMap { slot in
-                    jobs[slot.sample.ticket].map { (order: $0.order, place: slot.sample.index) }
+                    jobs[slot.sample.ticket]?.text.map { ($0, slot.sample.index, slot.guided) }
                 })
             let images = withoutGradients { denoiser.advance(&states, text: text) }
             return (states, images)
@@ -320,6 +339,7 @@ struct RunningBatch {
         let now = Self.now
         guard now - lookedForHopeless >= Self.reportInterval else { return }
         lookedForHopeless = now
+        endParkedTooLate()
         for ticket in scheduler.hopeless(at: UnixTime.now, pass: Int64(quickest.isFinite ? quickest : 0)) {
             guard let job = jobs[ticket], let progress = scheduler.progress(of: ticket) else { continue }
             let error = RequestError(
@@ -328,6 +348,16 @@ struct RunningBatch {
             )
             send(desk.answer(error.payload, to: job.opened, fence: job.fence, cost: job.charge))
             drop(ticket)
+        }
+    }
+
+    /// Those that wait for their version are answered when their deadline passes, and not when there is room.
+    private mutating func endParkedTooLate() {
+        for job in parked {
+            do throws(RequestError) { try job.order.checkDeadline(at: .now) } catch {
+                send(desk.answer(error.payload, to: job.opened, fence: job.assignment.fence, cost: 0))
+                parked.removeAll { $0.assignment.key == job.assignment.key }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ package struct DenoiseOrder: Sendable {
     package let sampler: Sampler
     /// From the start to the cut.
     package let timesteps: TimestepList
-    /// 1: no guidance.
+    /// w; 0 and 1: none.
     package let guidance: Double
     package let threshold: Threshold
     /// A preview after every so many passes; 0: none.
@@ -53,7 +53,7 @@ package struct DenoiseOrder: Sendable {
         seed = request.seed
         firstSample = request.firstSample
         labels = request.label.map(Int.init)
-        guidance = request.guidance == 0 ? 1 : request.guidance
+        guidance = request.guidance
         previewEvery = Int(request.previewEvery)
         deadline = request.deadlineMs == 0 ? nil : request.deadlineMs
         do throws(ChainError) {
@@ -120,7 +120,7 @@ extension DenoiseOrder {
         return SampleState(plan, model: model, from: beginning)
     }
 
-    package var isGuided: Bool { guidance != 1 }
+    package var isGuided: Bool { SamplePlan.isGuided(guidance) }
 
     /// - Throws: `tooLate` when the request's deadline has passed.
     package func checkDeadline(at now: Int64) throws(RequestError) {

@@ -13,9 +13,9 @@ package struct PromptText: Sendable {
     package let tokens: Int
     /// D
     package let width: Int
-    /// One for each sample, or one for all: S × D numbers each.
-    private let prompts: [[Float]]
-    private let none: [Float]?
+    /// One for each sample, or one for all: S × D numbers each, one after another.
+    fileprivate let prompts: [Float]
+    fileprivate let none: [Float]?
     /// The tensors hold the samples' start too.
     let isBesideStart: Bool
 
@@ -43,9 +43,7 @@ package struct PromptText: Sendable {
         }
         tokens = entry.shape[1]
         width = entry.shape[2]
-        let size = tokens * width
-        let all = try Self.values(archive, "text", entry.shape)
-        prompts = stride(from: 0, to: all.count, by: size).map { Array(all[$0..<$0 + size]) }
+        prompts = try Self.values(archive, "text", entry.shape)
         isBesideStart = archive["x"] != nil
         none = archive["no_text"] == nil ? nil : try Self.values(archive, "no_text", [1, tokens, width])
     }
@@ -89,22 +87,42 @@ extension DenoiseOrder {
             }
         }
     }
-
-    /// The texts of some samples of orders whose texts are of one length; nil: they have none.
-    static func text(of samples: [(order: DenoiseOrder, place: Int)]) -> TextRows? {
-        guard let first = samples.first?.order.text else { return nil }
-        let shape = [samples.count, first.tokens, first.width]
-        let isGuided = samples.contains { $0.order.isGuided }
-        return TextRows(
-            prompts: Tensor(samples.flatMap { $0.order.text?.prompt($0.place) ?? [] }, shape: shape),
-            none: isGuided
-                ? Tensor(samples.flatMap { $0.order.text?.noPrompt($0.place) ?? [] }, shape: shape) : nil)
-    }
 }
 
 extension PromptText {
     fileprivate var hasNone: Bool { none != nil }
-    fileprivate func prompt(_ place: Int) -> [Float] { prompts[prompts.count == 1 ? 0 : place] }
-    /// For samples that are not guided themselves, any serves.
-    fileprivate func noPrompt(_ place: Int) -> [Float] { none ?? prompt(place) }
+}
+
+/// A job's texts as its backbone looks at them: made once, on the device and in the type that it computes with.
+struct JobText {
+    /// [N or 1, S, D]
+    private let prompts: Tensor
+    /// [1, S, D]; nil: its samples are not guided.
+    private let none: Tensor?
+
+    /// - Parameter network: nil: as they came.
+    init(_ text: PromptText, for network: UNet?) {
+        func tensor(_ values: [Float]) -> Tensor {
+            let tensor = Tensor(values, shape: [values.count / (text.tokens * text.width), text.tokens, text.width])
+            return network.map { tensor.to($0.device).to($0.dtype) } ?? tensor
+        }
+        prompts = tensor(text.prompts)
+        none = text.none.map(tensor)
+    }
+
+    /// A row for each of these samples, whose texts are of one length; nil: they have none.
+    static func rows(of samples: [(text: JobText, place: Int, isGuided: Bool)]) -> TextRows? {
+        guard !samples.isEmpty else { return nil }
+        let prompts = samples.map { $0.text.prompt($0.place) }
+        let isGuided = samples.contains(where: \.isGuided)
+        return TextRows(
+            prompts: .concatenated(prompts, 0),
+            // For samples that are not guided themselves, any serves.
+            none: isGuided ? .concatenated(zip(samples, prompts).map { $0.text.none ?? $1 }, 0) : nil)
+    }
+
+    private func prompt(_ place: Int) -> Tensor {
+        let row = prompts.size(0) == 1 ? 0 : place
+        return prompts[row..<row + 1]
+    }
 }
