@@ -1,6 +1,7 @@
 """Compares networks here with diffusers' on the same weights and inputs, through `collafuse model run`.
 
-    python ops/bench/parity.py [--collafuse .build/release/collafuse] [--model DIR ...]
+    make parity PYTHON=~/torch/bin/python
+    python ops/bench/parity.py [--collafuse .build/release/collafuse] [--model DIR ...] [--json FILE]
 
 Needs diffusers, torch and safetensors. Each --model is a folder trained or exported here: Python opens it with from_pretrained, and
 both sides are called with the same numbers. Without --model, checkpoints that diffusers makes with random weights are opened here:
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 
+import diffusers
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel, UNet2DModel
 from safetensors.torch import load_file, save_file
@@ -77,17 +79,17 @@ def compare(name, folder, collafuse, dtypes):
                 with torch.no_grad():
                     line[dtype]["diffusers"] = relative(half(**cast).sample.float(), truth)[1]
     print(json.dumps(line), flush=True)
-    return line["float32"]["largest"] < TOLERANCE
+    return line
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collafuse", default=".build/release/collafuse")
     parser.add_argument("--model", type=pathlib.Path, action="append", default=[])
+    parser.add_argument("--json", type=pathlib.Path)
     options = parser.parse_args()
-    agree = True
-    for folder in options.model:
-        agree &= compare(folder.name, folder, options.collafuse, ["float32", "bfloat16", "float16"])
+    dtypes = ["float32", "bfloat16", "float16"]
+    lines = [compare(folder.name, folder, options.collafuse, dtypes) for folder in options.model]
     if not options.model:
         for name, kind, config in [
             ("ddpm-cifar10-32", UNet2DModel, CIFAR), ("classes", UNet2DModel, CLASSES), ("text", UNet2DConditionModel, TEXT),
@@ -97,8 +99,11 @@ def main():
                 folder = pathlib.Path(scratch, name)
                 kind(**config).save_pretrained(folder)
                 DDPMScheduler().save_pretrained(folder)
-                agree &= compare(name, folder, options.collafuse, ["float32", "bfloat16", "float16"])
-    sys.exit(0 if agree else 1)
+                lines.append(compare(name, folder, options.collafuse, dtypes))
+    if options.json:
+        versions = {"torch": torch.__version__, "diffusers": diffusers.__version__}
+        options.json.write_text(json.dumps({**versions, "tolerance": TOLERANCE, "models": lines}, indent=2) + "\n")
+    sys.exit(0 if all(line["float32"]["largest"] < TOLERANCE for line in lines) else 1)
 
 
 if __name__ == "__main__":
