@@ -6,8 +6,8 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise bench-broker faults faults-long picture test fuzz fuzz-long build setup \
-	format lint clean
+.PHONY: help demo demo-baseline loadtest bench-denoise parity bench-tricks bench-broker faults faults-long picture test \
+	fuzz fuzz-long build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
@@ -16,6 +16,8 @@ help:
 	@echo "make loadtest  a broker, stub workers and a thousand synthetic clients on this machine; LOADTEST=options of collafuse loadtest"
 	@echo "make faults  kill, stop, cut off and starve real processes for three minutes; as root also their network and disks"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
+	@echo "make parity          the same networks here and in diffusers, number by number: PYTHON=a Python that has it"
+	@echo "make bench-tricks    what tricks that are not taken would gain: PYTHON=a Python with torch and diffusers"
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
@@ -50,6 +52,14 @@ PYTHON ?= python3
 bench-denoise: build
 	mkdir -p out
 	.build/release/collafuse bench denoise --python $(PYTHON) --json out/bench-denoise.json
+
+parity: build
+	mkdir -p out
+	$(PYTHON) ops/bench/parity.py --json out/parity.json
+
+bench-tricks:
+	mkdir -p out
+	$(PYTHON) ops/bench/tricks.py --json out/tricks.json
 
 FAULTS ?= --seconds 180
 
