@@ -6,7 +6,7 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise bench-broker faults faults-long picture test fuzz fuzz-long build setup \
+.PHONY: help demo demo-baseline loadtest bench-denoise check-gpu bench-broker faults faults-long picture test fuzz fuzz-long build setup \
 	format lint clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
+	@echo "make check-gpu  whether a GPU computes what the CPU does, and how fast: docs/gpu.md; DEVICE=cuda:1 for another"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -50,6 +51,12 @@ PYTHON ?= python3
 bench-denoise: build
 	mkdir -p out
 	.build/release/collafuse bench denoise --python $(PYTHON) --json out/bench-denoise.json
+
+DEVICE ?= cuda
+
+check-gpu: build
+	mkdir -p out
+	.build/release/collafuse bench device --device $(DEVICE) --json out/device.json
 
 FAULTS ?= --seconds 180
 
