@@ -6,7 +6,7 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise parity bench-tricks bench-broker faults faults-long picture test \
+.PHONY: help demo demo-baseline loadtest bench-denoise parity bench-tricks check-gpu bench-broker faults faults-long picture test \
 	fuzz fuzz-long build setup format lint clean
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-tricks    what tricks that are not taken would gain: PYTHON=a Python with torch and diffusers"
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
+	@echo "make check-gpu  whether a GPU computes what the CPU does, and how fast: docs/gpu.md; DEVICE=cuda:1 for another"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -60,6 +61,12 @@ parity: build
 bench-tricks:
 	mkdir -p out
 	$(PYTHON) ops/bench/tricks.py --json out/tricks.json
+
+DEVICE ?= cuda
+
+check-gpu: build
+	mkdir -p out
+	.build/release/collafuse bench device --device $(DEVICE) --json out/device.json
 
 FAULTS ?= --seconds 180
 

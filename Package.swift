@@ -40,7 +40,7 @@ let floor1: [Target] = [
     .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg-dev"])]),
-    .target(name: "CTorch", dependencies: ["CLibTorch"], exclude: ["README.md"]),
+    .target(name: "CTorch", dependencies: ["CLibTorch"], exclude: ["README.md", "cuda"]),
     .target(name: "CDisk", exclude: ["README.md"]),
     room("Disk", ["CDisk"]),
     room("Safetensors"),
@@ -200,7 +200,7 @@ let testTargets: [Target] = [
         ]),
     tests("Evaluation", ["Evaluation", "Torch", "Safetensors", "Images"]),
     tests("Launch", ["Launch", "Topology", "Trust", "Wire", "Chain", "Diffusion"]),
-    tests("Bench", ["Bench"]),
+    tests("Bench", ["Bench", "Torch"]),
     tests("BrokerBench", ["BrokerBench", "Wire"]),
     tests(
         "Command",

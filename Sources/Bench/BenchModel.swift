@@ -51,5 +51,13 @@ package enum BenchModel: String, CaseIterable, Sendable {
         return UNet(try UNetConfiguration(json: json), &source)
     }
 
+    var imageShape: [Int] { [channels, side, side] }
+
+    /// [count, C, H, W], the same each time.
+    func noise(_ count: Int) -> Tensor {
+        var source = ParameterSource(seed: 2)
+        return source.normal([count] + imageShape).detached()
+    }
+
     static func schedule() throws -> Schedule { try Schedule(.linear(), timesteps: 1000) }
 }

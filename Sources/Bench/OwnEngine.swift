@@ -19,7 +19,7 @@ struct OwnEngine {
 
     /// Samples a second through one forward pass of `batch`.
     func forward(batch: Int, seconds: Double) -> Double {
-        let x = noise(batch), times = Tensor((0..<batch).map { 37 * $0 % 1000 })
+        let x = model.noise(batch), times = Tensor((0..<batch).map { 37 * $0 % 1000 })
         return measured(seconds) {
             withoutGradients { _ = denoiser.network(x, times, nil).floats }
             return batch
@@ -31,8 +31,7 @@ struct OwnEngine {
         let plans = try (0..<Workload.batch).map { try Workload.plan($0, on: denoiser.schedule) }
         func start(_ plan: SamplePlan) -> SampleState {
             let noise = ChainState(
-                noiseFor: [(plan.seed, plan.number)], imageShape: [model.channels, model.side, model.side],
-                on: denoiser.schedule)
+                noiseFor: [(plan.seed, plan.number)], imageShape: model.imageShape, on: denoiser.schedule)
             return SampleState(plan, from: noise)
         }
         var samples = plans.map(start)
@@ -41,11 +40,6 @@ struct OwnEngine {
             for row in samples.indices where samples[row].isFinished { samples[row] = start(plans[row]) }
             return samples.count
         }
-    }
-
-    private func noise(_ count: Int) -> Tensor {
-        var source = ParameterSource(seed: 2)
-        return source.normal([count, model.channels, model.side, model.side]).detached()
     }
 
     private func measured(_ seconds: Double, _ work: () -> Int) -> Double {
@@ -78,7 +72,7 @@ func trainingRate(
 }
 
 /// How much `work` does a second; it returns how much it did in one go. The first goes unmeasured.
-private func rate(_ seconds: Double, _ work: () -> Int) -> Double {
+func rate(_ seconds: Double, _ work: () -> Int) -> Double {
     _ = work()
     let clock = ContinuousClock(), start = clock.now
     var done = 0

@@ -4,6 +4,7 @@
 #include <ATen/ops/eye.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <c10/core/DeviceGuard.h>
 
 #include <cstring>
 
@@ -30,6 +31,15 @@ void copy_out(const at::Tensor &tensor, void *bytes, int64_t count) {
   TORCH_CHECK(static_cast<int64_t>(plain.nbytes()) == count, "room for ", count, " bytes, the tensor has ",
               plain.nbytes());
   if (count > 0) std::memcpy(bytes, plain.const_data_ptr(), static_cast<size_t>(count));
+}
+
+/// A device reads pinned memory by itself, while this thread goes on; libtorch keeps that memory until it is read. The current stream's
+/// further work sees the copy, since it comes after it.
+at::Tensor move(const at::Tensor &tensor, at::Device target) {
+  if (!target.is_cuda() || !tensor.is_cpu()) return tensor.to(target);
+  // Memory is pinned in the context of a device: of this one, or a worker of the second would be seen on the first too.
+  const c10::DeviceGuard guard(target);
+  return tensor.pin_memory().to(target, /*non_blocking=*/true);
 }
 
 }  // namespace
@@ -87,13 +97,7 @@ ct_status ct_item_int(ct_tensor a, int64_t *out) { CT_RUN(*out = get(a).item().t
 
 ct_status ct_to_dtype(ct_tensor a, int32_t dtype, ct_tensor *out) { CT_MAKE(get(a).to(scalar_type(dtype))) }
 
-ct_status ct_to_device(ct_tensor a, ct_device where, ct_tensor *out) {
-  *out = nullptr;
-  CT_RUN(auto target = device(where); auto source = get(a); const bool uploads = target.is_cuda() && source.is_cpu();
-         // A device reads pinned memory by itself, while this thread goes on.
-         if (uploads) source = source.pin_memory();
-         *out = ctorch::wrap(source.to(target, /*non_blocking=*/uploads)))
-}
+ct_status ct_to_device(ct_tensor a, ct_device where, ct_tensor *out) { CT_MAKE(move(get(a), device(where))) }
 
 ct_status ct_to_format(ct_tensor a, int32_t format, ct_tensor *out) {
   CT_MAKE(get(a).contiguous(memory_format(format)))

@@ -2,9 +2,7 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/GradMode.h>
-#include <dlfcn.h>
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
@@ -40,7 +38,10 @@ ct_status fail(ct_status status, const char *message) noexcept {
 ct_status classify(const c10::Error &error) noexcept {
   if (dynamic_cast<const c10::OutOfMemoryError *>(&error) != nullptr) return CT_OUT_OF_MEMORY;
   auto text = std::string_view(error.what_without_backtrace());
-  return text.find("can't allocate memory") != text.npos ? CT_OUT_OF_MEMORY : CT_INVALID;
+  for (std::string_view sign : {"can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED",
+                                "CUDNN_STATUS_ALLOC_FAILED"})
+    if (text.find(sign) != text.npos) return CT_OUT_OF_MEMORY;
+  return CT_INVALID;
 }
 
 ct_tensor wrap(at::Tensor value) {
@@ -126,23 +127,6 @@ ct_status ct_mixed_enter(int32_t dtype) {
 ct_status ct_mixed_leave(void) {
   CT_RUN(for (auto kind : {at::kCPU, at::kCUDA}) at::autocast::set_autocast_enabled(kind, false);
          if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache())
-}
-
-ct_status ct_cuda_devices(int32_t *out) { CT_RUN(*out = at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0) }
-
-// libtorch tells it through CUDA's own headers only, which its wheel lacks. The driver, which it has loaded, tells it to anybody.
-ct_status ct_cuda_device_name(int32_t index, char *out, int64_t capacity) {
-  CT_RUN(
-    auto driver = dlopen("libcuda.so.1", RTLD_LAZY);
-    TORCH_CHECK(driver != nullptr, "there is no CUDA driver");
-    auto start = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
-    auto get = reinterpret_cast<int (*)(int *, int)>(dlsym(driver, "cuDeviceGet"));
-    auto name = reinterpret_cast<int (*)(char *, int, int)>(dlsym(driver, "cuDeviceGetName"));
-    int device = 0;
-    bool known = start != nullptr && get != nullptr && name != nullptr && start(0) == 0 && get(&device, index) == 0
-        && name(out, static_cast<int>(capacity), device) == 0;
-    dlclose(driver);
-    TORCH_CHECK(known, "CUDA's driver knows no device ", index))
 }
 
 bool ct_cpu_has_bfloat16(void) {

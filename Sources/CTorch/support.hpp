@@ -25,7 +25,7 @@ struct Undefined final : std::exception {
 /// Keeps the message for this thread and gives the status back.
 ct_status fail(ct_status status, const char *message) noexcept;
 
-/// libtorch reports an exhausted host allocator as an ordinary error; only its text tells.
+/// libtorch reports an exhausted host allocator, and some of CUDA's, as ordinary errors; only their text tells.
 ct_status classify(const c10::Error &error) noexcept;
 
 ct_tensor wrap(at::Tensor value);

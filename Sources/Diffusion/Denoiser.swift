@@ -51,6 +51,11 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// The same settings around another network, for example the average of this one.
     package func with(_ network: Network) -> Denoiser { Denoiser(unchecked: network, like: self) }
 
+    /// The same settings around another kind of network, for example one that records this one's calls.
+    package func around<Other>(_ network: Other) throws -> Denoiser<Other> {
+        try Denoiser<Other>(network, on: schedule, predicting: prediction, labels: labels, withText: true)
+    }
+
     private init(unchecked network: Network, like other: Denoiser) {
         self.network = network
         schedule = other.schedule

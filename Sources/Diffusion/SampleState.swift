@@ -45,6 +45,13 @@ package struct SampleState {
     /// x as what may leave for the other half of the chain.
     package var chainState: ChainState { ChainState(x: x, timesteps: [timestep]) }
 
+    /// The same sample with its tensors on a device: passes go on where its tensors are.
+    package func on(_ device: Device) -> SampleState {
+        SampleState(
+            plan, model: model, passesDone: passesDone, x: x.to(device), memory: memory?.to(device),
+            estimate: estimate?.to(device))
+    }
+
     /// What a pass made of it: of a batch that was run as tensors, by ``Denoiser/step(_:memory:estimate:_:text:noise:)``.
     package mutating func advance(to x: Tensor, memory: Tensor?, estimate: Tensor? = nil) {
         passesDone += 1

@@ -6,10 +6,37 @@ package enum Device: Hashable, Sendable, CustomStringConvertible {
     case cpu
     case cuda(Int)
 
-    /// How many CUDA devices libtorch can use; 0 in a CPU build.
-    package static var cudaCount: Int {
+    /// Loads libtorch's half for CUDA where this is a CUDA device: before anything else of libtorch is called.
+    ///
+    /// - Throws: `noDevice` where it cannot be used, with what to do about it.
+    package func check() throws(TorchError) {
+        guard case .cuda(let index) = self else { return }
         var count: Int32 = 0
-        return ct_cuda_devices(&count) == 0 ? Int(count) : 0
+        guard ct_cuda_devices(&count) == 0 else {
+            throw TorchError(
+                .noDevice,
+                "There is no \(self): \(String(cString: ct_last_error())). Leave --device out to compute on the CPU; docs/gpu.md says what a GPU needs."
+            )
+        }
+        guard index < count else {
+            throw TorchError(
+                .noDevice,
+                "There is no \(self): libtorch sees \(count == 1 ? "one device, cuda:0" : "\(count) devices, cuda:0 to cuda:\(count - 1)"). CUDA_VISIBLE_DEVICES may hide others."
+            )
+        }
+    }
+
+    /// Waits until all is done that the device was given; on the CPU everything is.
+    ///
+    /// - Throws: what went wrong there meanwhile: a device that fails once fails in everything that follows.
+    package func finish() throws(TorchError) {
+        let status = ct_finish(c)
+        guard status == 0 else { throw TorchError(TorchError.Code(status: status), String(cString: ct_last_error())) }
+    }
+
+    /// Gives back what libtorch keeps for later: of the device's memory, and of the host's for what goes there.
+    package func releaseMemory() {
+        _ = ct_release_memory(c)
     }
 
     /// The type that networks are fastest in with their quality kept: bfloat16 on a CPU with AVX-512 BF16 or AMX, and on any CUDA device

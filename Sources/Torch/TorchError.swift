@@ -12,6 +12,8 @@ package struct TorchError: Error, Hashable, CustomStringConvertible {
         case outOfMemory
         /// Any other failure inside libtorch.
         case failed
+        /// This machine, or this libtorch, has no such device.
+        case noDevice
         /// A checkpoint lacks a parameter of the model.
         case missingKey
         /// A checkpoint has a tensor the model does not know.

@@ -23,7 +23,7 @@ package struct RequestError: Error, Hashable, CustomStringConvertible {
 /// Why a worker cannot start or go on.
 package struct WorkerError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
-        case badSettings, badStore, badRegistry, refused
+        case badSettings, badStore, badRegistry, refused, deviceLost
     }
 
     package let code: Code

@@ -5,7 +5,8 @@ import Foundation
 /// `collafuse bench`
 struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "bench", abstract: "Measure this project against others.", subcommands: [Denoise.self])
+        commandName: "bench", abstract: "Measure this project against others.",
+        subcommands: [Denoise.self, DeviceCommand.self])
 
     /// `collafuse bench denoise`
     struct Denoise: AsyncParsableCommand {

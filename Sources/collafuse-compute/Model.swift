@@ -67,8 +67,6 @@ struct DeviceName: ExpressibleByArgument {
 
     /// - Throws: a `ValidationError` for a device that this machine, or this libtorch, has not.
     func check() throws {
-        guard case .cuda(let index) = device, index >= Device.cudaCount else { return }
-        throw ValidationError(
-            "There is no \(device): libtorch sees \(Device.cudaCount) CUDA devices (a CPU build sees none)")
+        do throws(TorchError) { try device.check() } catch { throw ValidationError(error.message) }
     }
 }

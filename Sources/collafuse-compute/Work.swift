@@ -120,6 +120,9 @@ struct Work: AsyncParsableCommand {
                 "--batch, --slots, --threads, --images, --publish-every, --checkpoint-every and --learning-rate must be above 0, --batch and --slots at most 4096"
             )
         }
+        guard role == .denoise || device.device == .cpu else {
+            throw ValidationError("A trainer computes on the CPU: --device is for --role denoise")
+        }
         try device.check()
     }
 

@@ -6,7 +6,7 @@ import Foundation
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this project against others.",
-        subcommands: [BrokerBenchCommand.self, DenoiseBenchForward.self, BareCommand.self])
+        subcommands: [BrokerBenchCommand.self, DenoiseBenchForward.self, DeviceCheckForward.self, BareCommand.self])
 }
 
 /// `collafuse bench broker`

@@ -87,3 +87,10 @@ struct DenoiseBenchForward: Forward {
     static let path = ["bench", "denoise"]
     @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
 }
+
+struct DeviceCheckForward: Forward {
+    static let configuration = collafuse.configuration(
+        "device", "Check that a device computes what the CPU computes, and measure it.")
+    static let path = ["bench", "device"]
+    @Argument(parsing: .captureForPassthrough) var arguments: [String] = []
+}

@@ -85,6 +85,14 @@ import Testing
             try expect(Self.hopeless, "\(scene.folder.path)/\(out)", from: sample + ["--out", out])
         }
         #expect(!FileManager.default.fileExists(atPath: scene.home.path))
+        let worker = ["worker", "--kit", scene.kit("denoiser-1"), "--broker", Self.nowhere] + scene.deployment
+        for command in [worker + ["--role", "denoise", "--registry", "r"], ["bench", "device"]] {
+            try expect(64, "There is no cuda:255: ", from: command + ["--device", "cuda:255"])
+            try expect(64, "--device", "gpu", from: command + ["--device", "gpu"])
+        }
+        try expect(
+            64, "--device is for --role denoise",
+            from: worker + ["--role", "train", "--registry", "r", "--state", "s", "--device", "cuda"])
         for command in ["report", "baseline"] {
             try expect(1, "There is no folder", "/gone", "out/demo", from: [command, "--folder", "/gone"])
             try expect(1, "no plan.json", scene.folder.path, from: [command, "--folder", scene.folder.path])

@@ -4,8 +4,10 @@
 #   1. LIBTORCH, when set: it must be right, nothing else is tried
 #   2. what collafuse-libtorch.pc names, from an earlier set-up
 #   3. .libtorch/ in this checkout
-#   4. an installed Python torch, when it is a CPU build of 2.11 or newer
-#   5. the pinned wheel, fetched into .libtorch/
+#   4. an installed Python torch of 2.11 or newer
+#   5. the pinned wheel of the CPU build, fetched into .libtorch/
+#
+# Builds for CUDA are as good as builds for the CPU, and are the ones that --device cuda works with: docs/gpu.md.
 
 WANTED_LIBTORCH=2.11
 PINNED_TORCH='2.13.0+cpu'
@@ -29,8 +31,17 @@ is_libtorch() {
         WHY_NOT="its version is ${version:-older than 2.9} and $WANTED_LIBTORCH is the oldest that works"
         return 1
     fi
-    [ ! -f "$1/lib/libtorch_cuda.so" ] || { WHY_NOT="it is a CUDA build, and CollaFuse links the CPU build"; return 1; }
+    # Its libtorch_cpu.so needs CUDA's runtime too.
+    if is_for_cuda "$1" && [ -z "$(cuda_libraries "$1" | grep -F libcudart)" ]; then
+        WHY_NOT="it is a CUDA build without CUDA's own libraries, which pip installs beside it (nvidia/*/lib)"
+        return 1
+    fi
 }
+
+is_for_cuda() { [ -f "$1/lib/libtorch_cuda.so" ]; }
+
+# CUDA's own libraries, a line each: in packages beside torch, as pip lays them, or within, as in a libtorch archive.
+cuda_libraries() { find "$1/../nvidia" "$1/lib" -path '*/lib/lib*.so*' ! -name '*torch*' ! -name 'libc10*' 2>/dev/null; }
 
 python_torch() {
     command -v python3 >/dev/null 2>&1 || return 1

@@ -6,7 +6,8 @@ PC_FOLDER=${COLLAFUSE_PC_DIR:-/usr/local/lib/pkgconfig}
 # The libtorch that the file names now, or nothing.
 wired_libtorch() { sed -n 's/^prefix=//p' "$PC_FOLDER/$PC_NAME" 2>/dev/null | head -n 1; }
 
-# Only -I, -L and -l reach the compiler from here: SwiftPM drops everything else.
+# Only -I, -L and -l reach the compiler from here: SwiftPM drops everything else. Not -ltorch, which holds nothing but, in a build for CUDA,
+# the need for libtorch_cuda.so: that is loaded where it is asked for (docs/decisions/0014-cuda-when-asked-for.md).
 pc_text() {
     cat <<EOF
 prefix=$LIBTORCH_ROOT
@@ -14,7 +15,7 @@ Name: collafuse-libtorch
 Description: The libtorch that CollaFuse is built with
 Version: $(libtorch_version "$LIBTORCH_ROOT")
 Cflags: -I"\${prefix}/include" -I"\${prefix}/include/torch/csrc/api/include"
-Libs: -L"\${prefix}/lib" -ltorch -ltorch_cpu -lc10
+Libs: -L"\${prefix}/lib" -ltorch_cpu -lc10
 EOF
 }
 

@@ -62,8 +62,6 @@ void ct_set_gradients_enabled(bool on);
 // Convolutions and products of matrices compute in `dtype` whatever their operands are, on this thread, until it is left.
 ct_status ct_mixed_enter(int32_t dtype);
 ct_status ct_mixed_leave(void);
-ct_status ct_cuda_devices(int32_t *out);
-ct_status ct_cuda_device_name(int32_t index, char *out, int64_t capacity);  // its maker's, cut off to fit
 bool ct_cpu_has_bfloat16(void);  // instructions that multiply bfloat16
 void ct_free(ct_tensor tensor);  // NULL is allowed
 
@@ -72,6 +70,21 @@ void ct_scope_enter(void);
 bool ct_scope_active(void);
 void ct_scope_record(ct_status status, const char *message);
 ct_status ct_scope_leave(char *message, int64_t capacity);  // the recorded status; copies its message, NUL-terminated
+
+// ---- device.cpp: CUDA devices. What is said of a device holds for the CPU too, where it does nothing.
+ct_status ct_cuda_devices(int32_t *out);  // loads libtorch's half for CUDA; fails, saying why, where no device can be used
+ct_status ct_cuda_device_name(int32_t index, char *out, int64_t capacity);  // its maker's, cut off to fit
+ct_status ct_finish(ct_device device);          // waits until all is done that the device was given
+ct_status ct_release_memory(ct_device device);  // what libtorch keeps for later, on the device and pinned on the host
+// Work recorded once and run again as a whole, on one thread: new, enter, warm up, begin, the work, end, leave; then replay.
+typedef struct ct_graph_s *ct_graph;
+ct_status ct_graph_new(ct_device device, ct_graph *out);  // fails where there are none
+ct_status ct_graph_enter(ct_graph graph);
+ct_status ct_graph_begin(ct_graph graph);
+ct_status ct_graph_end(ct_graph graph);  // after any ct_graph_begin, failed or not
+void ct_graph_leave(ct_graph graph);
+ct_status ct_graph_replay(ct_graph graph);
+void ct_graph_free(ct_graph graph);  // NULL is allowed
 
 // ---- creation.cpp: making tensors, looking at them, moving them
 ct_status ct_from_bytes(const void *bytes, int64_t count, int32_t dtype, const int64_t *shape, int32_t rank,

@@ -8,7 +8,7 @@ enum TimeProjection: Module {
     /// s(t) = [cos(t·f), sin(t·f)] or the other way round, f_i = 10000^(−i/(n/2 − shift)), padded with a zero where n is odd.
     ///
     /// f [n/2] is made with libtorch's float32 operations in diffusers' order: at t = 999 a last digit of f is the fourth of sin(t·f).
-    case positional(frequencies: Tensor, isOdd: Bool, cosineFirst: Bool)
+    case positional(frequencies: Everywhere, isOdd: Bool, cosineFirst: Bool)
     /// s(σ) = [sin(2π·f·ln σ), cos(2π·f·ln σ)] with f [n] drawn once, 16·N(0, 1).
     case fourier(frequencies: Tensor)
     /// s(t) = W[t]
@@ -20,8 +20,8 @@ enum TimeProjection: Module {
         case .positional:
             let half = channels / 2
             self = .positional(
-                frequencies: (Tensor.arange(to: Double(half)) * -log(10_000) / (Double(half) - configuration.freqShift))
-                    .exp(),
+                frequencies: Everywhere(
+                    (Tensor.arange(to: Double(half)) * -log(10_000) / (Double(half) - configuration.freqShift)).exp()),
                 isOdd: !channels.isMultiple(of: 2), cosineFirst: configuration.flipSinToCos)
         case .fourier:
             let frequencies = source.normal([channels]).detached() * 16
@@ -39,7 +39,7 @@ enum TimeProjection: Module {
     func callAsFunction(_ timesteps: Tensor) -> Tensor {
         switch self {
         case .positional(let frequencies, let isOdd, let cosineFirst):
-            let angles = timesteps.to(.float32).unsqueezed(1) * frequencies.to(timesteps.device)
+            let angles = timesteps.to(.float32).unsqueezed(1) * frequencies.on(timesteps.device)
             let halves = [angles.sin(), angles.cos()]
             let waves = Tensor.concatenated(cosineFirst ? halves.reversed() : halves, 1)
             return isOdd ? waves.padded([0, 1]) : waves
@@ -59,6 +59,23 @@ enum TimeProjection: Module {
         case .fourier(let frequencies): parameters.add("weight", frequencies)
         case .learned(let table): table.name(&parameters)
         }
+    }
+}
+
+/// A constant, which is no parameter and so does not move with the network: uploaded once, and not in each pass.
+final class Everywhere {
+    private let value: Tensor
+    private var elsewhere: (device: Device, value: Tensor)?
+
+    /// - Parameter value: on the CPU.
+    init(_ value: Tensor) { self.value = value }
+
+    func on(_ device: Device) -> Tensor {
+        if device == .cpu { return value }
+        if let elsewhere, elsewhere.device == device { return elsewhere.value }
+        let moved = value.to(device)
+        if moved.isDefined { elsewhere = (device, moved) }
+        return moved
     }
 }
 

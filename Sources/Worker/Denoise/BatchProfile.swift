@@ -56,12 +56,13 @@ package struct BatchProfile {
     ) throws -> Int {
         let backbone = backbone ?? run.backboneConfig
         let model = BLAKE2b.hash(Array(backbone.utf8), length: 16).map { String(format: "%02x", $0) }.joined()
-        let image = run.image
+        let image = run.image, graphs = (try? DeviceGraph(on: device)) == nil ? "" : " graphs"
         let key =
-            "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(device.name) \(dtype) \(threads) threads"
+            "\(model) \(image.channels)x\(image.height)x\(image.width) \(device) \(device.name)\(graphs) \(dtype) \(threads) threads"
         var known = read()
         if let measured = known[key], let cap = Self.choose(measured) { return cap }
         let measured: [Measurement]
+        defer { device.releaseMemory() }
         do { measured = try measure(run, backbone, device, dtype) } catch  where error.isForMemory {
             throw WorkerError(
                 .badSettings, "\(device) (\(device.name)) has no memory for the run's backbone: \(error)")
@@ -97,18 +98,22 @@ package struct BatchProfile {
             var source = ParameterSource(seed: 0)
             let network = UNet(configuration, &source)
             network.prepareForInference(dtype: dtype, device: device)
-            return try Denoiser(network, on: run.schedule, labels: run.labels.count, withText: true)
+            // A width is tried when it comes first: what is measured then is what a worker comes to.
+            let recorded = RecordedNetwork(network, patience: 0) { [logger] error in
+                logger.notice("widths are measured without graphs", metadata: ["reason": "\(error)"])
+            }
+            return try Denoiser(recorded, on: run.schedule, labels: run.labels.count, withText: true)
         }
         var measured: [Measurement] = []
         var width = 1
         while width <= Self.widest {
             let seconds: Double
             do {
-                // The first pass of a width plans its kernels.
-                let first = try time(denoiser, width, run)
+                // The first pass of a width plans its kernels, and tries whether a recording is quicker.
+                let first = try time(denoiser, width, run, device)
                 seconds =
-                    first > Self.longest / 4
-                    ? first : min(try time(denoiser, width, run), try time(denoiser, width, run))
+                    first > Self.longest / 4 && device == .cpu
+                    ? first : min(try time(denoiser, width, run, device), try time(denoiser, width, run, device))
             } catch  where error.isForMemory && width > 1 { break }
             measured.append(Measurement(width: width, seconds: seconds))
             if seconds > Self.longest / 2 { break }
@@ -118,20 +123,21 @@ package struct BatchProfile {
     }
 
     /// Of a pass as a worker runs it.
-    private func time(_ denoiser: Denoiser<UNet>, _ width: Int, _ run: RunDescriptor) throws -> Double {
+    private func time(
+        _ denoiser: Denoiser<RecordedNetwork<UNet>>, _ width: Int, _ run: RunDescriptor, _ device: Device
+    ) throws -> Double {
         let image = run.image
         let plan = SamplePlan(
             seed: 0, number: 0, label: 0, timesteps: try TimestepList(from: run.schedule.timesteps, to: 0, steps: 1))
         return try TorchError.catching {
             let start = ChainState(
                 noiseFor: [(0, 0)], imageShape: [image.channels, image.height, image.width], on: run.schedule)
-            var samples = (0..<width).map { _ in SampleState(plan, from: start) }
+            var samples = (0..<width).map { _ in SampleState(plan, from: start).on(device) }
+            let text = denoiser.network.textWidth.map { Tensor.zeros([width, Self.tokens, $0], device: device) }
+            try device.finish()
             let began = ContinuousClock.now
-            // Read, so that it is computed on a device that works on its own.
-            let text = denoiser.network.textWidth.map { Tensor.zeros([width, Self.tokens, $0]) }
-            _ = withoutGradients {
-                denoiser.advance(&samples, text: text.map { TextRows(prompts: $0) }).isFinite
-            }
+            _ = withoutGradients { denoiser.advance(&samples, text: text.map { TextRows(prompts: $0) }) }
+            try device.finish()
             return (ContinuousClock.now - began) / .seconds(1)
         }
     }

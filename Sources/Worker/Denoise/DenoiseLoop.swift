@@ -64,7 +64,12 @@ package struct DenoiseLoop: Engine {
                 }
             }
             if !isStopping { batch.iterate() }
+            // A process that is started anew may find it well; this one would hand back whatever it was given.
+            if batch.lost != nil { isStopping = true }
         }
         batch.handBackAll()
+        if let lost = batch.lost {
+            throw WorkerError(.deviceLost, "\(device) has failed, and with it this process: \(lost)")
+        }
     }
 }

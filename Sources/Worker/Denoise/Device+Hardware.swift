@@ -1,9 +1,9 @@
 internal import Observability
-internal import Torch
+package import Torch
 
 extension Device {
     /// What its maker calls it: passes that were measured on one are measured anew on another.
-    var name: String {
+    package var name: String {
         switch self {
         case .cpu: Processor.current.name
         case .cuda(let index): Device.cudaName(index)

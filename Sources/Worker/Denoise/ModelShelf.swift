@@ -14,11 +14,12 @@ struct ModelShelf {
 
     private let registry: ModelRegistry
     private let run: RunDescriptor
-    private let device: Device
+    let device: Device
     private let dtype: DType
     private let logger: Logger
     private let will: @Sendable (DenoiseWork) throws -> Void
-    private var models: [UInt64: (version: Version, denoiser: Denoiser<UNet>)] = [:]
+    private var models: [UInt64: (version: Version, denoiser: Denoiser<RecordedNetwork<UNet>>)] = [:]
+    private let recording = Recording()
     private(set) var newest: Version?
     private var nextLook = Date.distantPast
     /// A version that could not be read is not tried again.
@@ -45,7 +46,7 @@ struct ModelShelf {
         self.will = will
     }
 
-    func denoiser(_ version: UInt64) -> Denoiser<UNet>? { models[version]?.denoiser }
+    func denoiser(_ version: UInt64) -> Denoiser<RecordedNetwork<UNet>>? { models[version]?.denoiser }
     func version(_ number: UInt64) -> Version? { models[number]?.version }
 
     /// Takes the newest version from the registry if there is a newer one; of one that cannot be read, the next time, the one before.
@@ -113,12 +114,31 @@ struct ModelShelf {
         return true
     }
 
-    private func load(_ version: Version) throws -> Denoiser<UNet> {
-        try TorchError.catching {
+    private func load(_ version: Version) throws -> Denoiser<RecordedNetwork<UNet>> {
+        defer { device.releaseMemory() }
+        return try TorchError.catching {
             try will(.load(version: version.number))
-            let denoiser = try registry.load(version, run: run, dtype: dtype, device: device)
-            denoiser.network.prepareForInference(dtype: dtype, device: device)
-            return denoiser
+            let loaded = try registry.load(version, run: run, dtype: dtype, device: device)
+            loaded.network.prepareForInference(dtype: dtype, device: device)
+            return try loaded.around(
+                recording.isOff
+                    ? RecordedNetwork(loaded.network, on: device, calls: nil)
+                    : RecordedNetwork(loaded.network) { [logger, recording] error in
+                        recording.isOff = true
+                        logger.notice("passes are not recorded as graphs", metadata: ["reason": "\(error)"])
+                    })
         }
+    }
+
+    /// Leaves as much of the device's memory to passes as there is, from now on.
+    func saveMemory() {
+        recording.isOff = true
+        for model in models.values { model.denoiser.network.calls?.stop() }
+        device.releaseMemory()
+    }
+
+    /// Whether versions' passes are recorded: what fails for one fails for the next.
+    private final class Recording {
+        var isOff = false
     }
 }

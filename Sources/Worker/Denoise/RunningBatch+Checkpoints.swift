@@ -85,7 +85,8 @@ extension RunningBatch {
             }
             let states = try attempt(.resume) {
                 try SampleState.restored(
-                    from: SafetensorsArchive(decoding: payload.tensors), imageShape: shape, on: run.schedule)
+                    from: SafetensorsArchive(decoding: payload.tensors), imageShape: shape, on: run.schedule
+                ).map { $0.on(shelf.device) }
             }
             let plans = order.plans(lowestCut: record.lowestCut)
             var begun: [Int: SampleState] = [:]

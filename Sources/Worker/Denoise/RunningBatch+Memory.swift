@@ -26,6 +26,7 @@ extension RunningBatch {
     /// back to the broker.
     mutating func retry(_ iteration: StepScheduler.Iteration, _ error: any Error) {
         scheduler.giveUp()
+        if error.isForMemory { shelf.saveMemory() } else { lookAfterDevice() }
         if error.isForMemory, iteration.slots.count > 1 {
             scheduler.narrow(to: iteration.width / 2)
             narrowing.passes = 0
@@ -40,6 +41,10 @@ extension RunningBatch {
             giveUp(job.opened, job.assignment, cost: job.charge, error)
             drop(ticket)
         }
+    }
+
+    private mutating func lookAfterDevice() {
+        do throws(TorchError) { try shelf.device.finish() } catch { lost = error }
     }
 
     /// After a pass that went well: what memory was short for may be gone.

@@ -78,6 +78,8 @@ struct RunningBatch {
     var pace: CheckpointPace
     var previews = PreviewPace()
     var narrowing = Narrowing()
+    /// What ended the device, if anything did: nothing that this process asks of it succeeds any more.
+    var lost: TorchError?
     private var passes: UInt64 = 0
     /// The shortest pass so far, in milliseconds.
     private var quickest = Double.infinity
@@ -281,6 +283,8 @@ struct RunningBatch {
                     jobs[slot.sample.ticket]?.text.map { ($0, slot.sample.index, slot.guided) }
                 })
             let images = withoutGradients { denoiser.advance(&states, text: text) }
+            // What a pass cost is known when the device is through with it, and so is what went wrong there.
+            try shelf.device.finish()
             return (states, images)
         }
         for (slot, state) in zip(slots, states) { samples[slot.sample] = state }
@@ -290,6 +294,7 @@ struct RunningBatch {
     private func begin(_ sample: StepScheduler.SampleID) throws -> SampleState {
         guard let job = jobs[sample.ticket] else { preconditionFailure("a sample of no job was to run") }
         return try job.order.begin(job.plans[sample.index], at: sample.index, model: job.version.number, run)
+            .on(shelf.device)
     }
 
     private mutating func charge(_ iteration: StepScheduler.Iteration, _ microseconds: Double) {
