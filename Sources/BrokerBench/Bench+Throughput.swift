@@ -131,8 +131,8 @@ extension Bench {
             theirs: median(theirs.map { $0.quantile(0.99) }), unit: "ms",
             ratio: median(zip(ours, theirs).map { $0.quantile(0.99) / $1.quantile(0.99) }), seen: added(0.99),
             must: isDurable ? 2 * commit + 1 : 1, aim: isDurable ? commit + 0.3 : 0.3, isCost: true,
-            note: "added, at \(rate.rounded(to: 0)) jobs/s; the median job waits \(added(0.5).rounded(to: 2)) ms longer; "
-                + "clients send up to \(median(ours.map { $0.lag(0.99) }).rounded(to: 2)) ms late"
+            note: "added, at \(rate.rounded(to: 0)) jobs/s; the median job waits \(added(0.5).rounded(to: 2)) ms "
+                + "longer; clients send up to \(median(ours.map { $0.lag(0.99) }).rounded(to: 2)) ms late"
                 + (isDurable
                     ? "; a commit takes \(commit.rounded(to: 2)) ms, alone \(median(alone).rounded(to: 2)) ms" : ""))
     }
