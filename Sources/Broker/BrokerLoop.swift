@@ -21,7 +21,6 @@ final class BrokerLoop {
     private var core: BrokerCore
     private var report: BrokerReport
     private var barrier = CommitBarrier()
-    private var mail = SideMail()
     /// Number of the newest entries that the journal was given.
     private var appended: UInt64 = 0
     private var isRefusing = false
@@ -121,7 +120,6 @@ final class BrokerLoop {
         }
         journal.close()
         try carryOut()
-        try sendMail()
         try hub.finish()
         report.figures(core.snapshot, hub, directory, journal.state)
         board?.leave()
@@ -140,10 +138,8 @@ final class BrokerLoop {
             core.nextDeadline ?? .max, drain?.look ?? .max, nextReload, nextStatus, nextFigures,
             nextPost == .max ? .max : nextPost - deaf)
         guard journal.state.isFull else {
-            let until = min(due == .max ? .max : due + deaf, mail.due)
-            return try hub.wait(until: until == .max ? nil : until)
+            return try hub.wait(until: due == .max ? nil : due + deaf)
         }
-        try sendMail()
         let start = Moment.now().uptime
         try hub.wait(until: start + .second, isDeaf: true)
         deaf += Moment.now().uptime - start
@@ -204,32 +200,15 @@ final class BrokerLoop {
         try heed(state.health)
         for action in barrier.release(stored: state.stored) { try carryOut(action) }
         for action in barrier.pass(round, after: appended, stored: state.stored) { try carryOut(action) }
-        if mail.due <= Moment.now().uptime { try sendMail() }
     }
 
     private func carryOut(_ action: BrokerAction) throws {
         switch action {
         case .append: break
         case .send(let frames, let connection):
-            if SideMail.isPatient(frames) {
-                return mail.hold(frames, for: connection, at: Moment.now().uptime)
-            }
-            try sendMail(to: connection)
             try hub.send(frames, to: connection)
             if case .job(let job) = frames.control.body { core.left(job.job, over: connection, at: moment()) }
-        case .drop(let connection):
-            try sendMail(to: connection)
-            hub.drop(connection)
-        }
-    }
-
-    private func sendMail(to connection: ConnectionID) throws {
-        for frames in mail.take(for: connection) { try hub.send(frames, to: connection) }
-    }
-
-    private func sendMail() throws {
-        for (connection, letters) in mail.takeAll() {
-            for frames in letters { try hub.send(frames, to: connection) }
+        case .drop(let connection): hub.drop(connection)
         }
     }
 

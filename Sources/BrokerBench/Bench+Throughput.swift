@@ -38,6 +38,8 @@ struct Throughput: Sendable {
     /// Of the clients' and workers' side.
     var ends: [Side: [Double]] = [:]
     var commits: [Double] = []
+    /// Peers that failed, and how.
+    var failed: [Side: String] = [:]
 
     func rate(_ side: Side) -> Double { median(rates[side] ?? []) }
 
@@ -77,12 +79,17 @@ extension Bench {
     func throughput(_ sides: [Side]) async throws -> Throughput {
         var result = Throughput()
         for round in 1...settings.rounds {
-            for side in sides {
+            for side in sides where result.failed[side] == nil {
                 let load = Load(
                     pace: .inFlight(settings.inFlight), seconds: settings.seconds, warmUp: settings.warmUp)
                 let rate: Double
                 if let peer = side.peer {
-                    rate = try await Peer(peer, settings).rate(load, in: folder)
+                    do { rate = try await Peer(peer, settings).rate(load, in: folder) } catch let fault as BenchFault {
+                        // Another's failure takes nothing from what else is measured.
+                        result.failed[side] = fault.description
+                        result.rates[side] = nil
+                        continue
+                    }
                 } else {
                     let seen = try await measure(
                         side == .proxy ? .proxy : side == .memory ? .memory : .durable, load)

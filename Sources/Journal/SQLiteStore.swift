@@ -13,7 +13,6 @@ package final class SQLiteStore: JournalStore {
     let database: DatabaseQueue
     let segments: Segments
     private let lock: FileLock
-    private var isLogLong = false
     /// What the file holds.
     var jobs: [JobKey: StoredJob] = [:]
     var lastID: Int64 = 0
@@ -87,29 +86,8 @@ package final class SQLiteStore: JournalStore {
         try db.execute(sql: "PRAGMA cache_size = -8192")
     }
 
-    /// SQLite's log is copied back when it is so long.
+    /// SQLite's log is copied back when it is so long. Until then each commit lengthens it, which costs a flush of the length too.
     private static let logLength = 16 << 20
-
-    /// Gives the log of a broker that is at work all its length at once. To lengthen it with every commit would flush the file's new
-    /// length each time too, which doubles what a flush costs. Behind the newest commit SQLite expects what is none of its own.
-    private func lengthenLog() {
-        var file = stat()
-        guard !isLogLong, stat(url.path + "-wal", &file) == 0, file.st_size >= Self.logLength / 16 else { return }
-        isLogLong = true
-        guard let (free, reserve) = room, free > reserve + UInt64(Self.logLength) else { return }
-        let log = open(url.path + "-wal", O_WRONLY | O_CLOEXEC)
-        guard log >= 0 else { return }
-        defer { close(log) }
-        let zeros = [UInt8](repeating: 0, count: 1 << 20)
-        var end = Int(file.st_size)
-        while end < Self.logLength {
-            let count = pwrite(log, zeros, min(zeros.count, Self.logLength - end), off_t(end))
-            // It goes without.
-            guard count > 0 else { return }
-            end += count
-        }
-        fsync(log)
-    }
 
     // MARK: JournalStore
 
@@ -140,7 +118,6 @@ package final class SQLiteStore: JournalStore {
             pieces.removed.append(move.from)
         }
         segments.settle(added: pieces.added, removed: pieces.removed)
-        lengthenLog()
     }
 
     /// A piece that is written again elsewhere.

@@ -1,9 +1,6 @@
-internal import CZeroMQ
 internal import Foundation
 
 /// A thread of its own for a loop that waits in `zmq_poll`: on the cooperative pool it would starve every `await`.
-///
-/// It and libzmq's threads, which begin with its first socket, do little at a time and are waited for: they ask for short slices.
 package enum LoopThread {
     /// - Parameters:
     ///   - name: as `top` and a debugger show it; 15 bytes at most are seen.
@@ -12,7 +9,6 @@ package enum LoopThread {
         let thread = Thread {
             // Only a thread itself can make its name known to the system.
             Thread.current.name = String(name.prefix(15))
-            czeromq_short_slices()
             body()
         }
         thread.stackSize = 1 << 20

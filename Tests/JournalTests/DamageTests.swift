@@ -38,24 +38,6 @@ import Testing
         }
     }
 
-    /// A busy broker's log has all its length at once: what lies behind the newest commit is nothing.
-    @Test func aLogThatWasLengthenedHoldsWhatWasFlushed() throws {
-        let scene = try Scene()
-        let store = try SQLiteStore(scene.file)
-        _ = try store.recover()
-        var sizes: [Int] = []
-        for batch in 0..<8 {
-            try store.commit((0..<50).map { Scene.accepted(50 * batch + $0, bytes: 4_000) })
-            let log = try Data(contentsOf: URL(filePath: scene.file.path + "-wal"))
-            sizes.append(log.count)
-            let copy = try Scene()
-            try Data(contentsOf: scene.file).write(to: copy.file)
-            try log.write(to: URL(filePath: copy.file.path + "-wal"))
-            #expect(try copy.recover().recovery.entries.count == 50 * (batch + 1))
-        }
-        #expect(sizes[0] < 1 << 20 && sizes[7] == 16 << 20)
-    }
-
     @Test func aDamagedFileIsRefusedInWordsThatHelp() throws {
         let damages: [(String, (inout Data) -> Void)] = [
             ("its pages are gone", { data in data.replaceSubrange(4096..., with: Data(count: data.count - 4096)) }),
