@@ -27,7 +27,7 @@ extension Bench {
         for count in settings.generatorClients {
             let seen: Report
             do { seen = try await generate(clients: count) } catch let fault as BenchFault {
-                left.append("load generator \(count): \(fault)")
+                left.append("load generator \(count): \(fault.firstLine)")
                 continue
             }
             let lag = seen.milliseconds.lag.p99, isMost = count > 1_000

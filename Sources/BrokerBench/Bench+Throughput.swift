@@ -86,7 +86,7 @@ extension Bench {
                 if let peer = side.peer {
                     do { rate = try await Peer(peer, settings).rate(load, in: folder) } catch let fault as BenchFault {
                         // Another's failure takes nothing from what else is measured.
-                        result.failed[side] = fault.description
+                        result.failed[side] = fault.firstLine
                         result.rates[side] = nil
                         continue
                     }
