@@ -84,13 +84,18 @@ package struct BrokerBench {
             }
             throughput = try await bench.throughput(able)
             figures += throughput.figures(of: rows)
+            left += throughput.failed.values.sorted()
         }
         if rows.contains(.latency) { figures.append(try await bench.latency(throughput, isDurable: false)) }
         if rows.contains(.durableLatency) { figures.append(try await bench.latency(throughput, isDurable: true)) }
         if rows.contains(.idle) { figures.append(try await bench.idle()) }
         if rows.contains(.recovery) { figures.append(try await bench.recovery()) }
         if rows.contains(.scaling) { figures += try await bench.scaling(throughput) }
-        if rows.contains(.generator) { figures += try await bench.generator() }
+        if rows.contains(.generator) {
+            let generator = try await bench.generator()
+            figures += generator.figures
+            left += generator.left
+        }
         return BrokerFigures(
             machine: .current, seconds: settings.seconds, rounds: settings.rounds, figures: figures, left: left)
     }

@@ -27,6 +27,7 @@ final class ClientHalf {
     private var measured: Range<Int64> = 0..<0
     private var completions: [Int64] = []
     private var latencies: [Int64] = []
+    private var lags: [Int64] = []
     private var nextPing: Int64 = 0
     /// They had more to read than their turn allowed.
     private var unread: Set<Int> = []
@@ -114,6 +115,7 @@ final class ClientHalf {
             }
             while isSubmitting, next <= now {
                 let client = due.count % lines.count
+                if measured.contains(next) { lags.append(Moment.now().uptime - next) }
                 try submit(client, due: next)
                 try serve(client)
                 next += step
@@ -126,7 +128,8 @@ final class ClientHalf {
             throw BenchFault("no jobs came back while it was measured")
         }
         return Outcome(
-            rate: Double(completions.count - 1) / (Double(last - first) / 1e9), latencies: latencies.sorted())
+            rate: Double(completions.count - 1) / (Double(last - first) / 1e9), latencies: latencies.sorted(),
+            lags: lags.sorted())
     }
 
     /// The client is to be served afterwards.

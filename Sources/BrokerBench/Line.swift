@@ -69,6 +69,9 @@ package struct BenchFault: Error, CustomStringConvertible {
     package let description: String
 
     init(_ description: String) { self.description = description }
+
+    /// What programs said that failed may be long.
+    var firstLine: String { String(description.prefix { $0 != "\n" }) }
 }
 
 /// Runs on a thread of its own, as sockets want it.

@@ -21,11 +21,18 @@ struct Outcome: Sendable {
     let rate: Double
     /// From when a job was due to when its result had come in; nanoseconds, rising.
     let latencies: [Int64]
+    /// From when a job was due to when it was sent, which is the clients' own doing; nanoseconds, rising.
+    let lags: [Int64]
 
     /// In milliseconds.
-    func quantile(_ share: Double) -> Double {
-        guard !latencies.isEmpty else { return .nan }
-        let place = min(latencies.count - 1, Int((Double(latencies.count) * share).rounded(.up)) - 1)
-        return Double(latencies[max(0, place)]) / 1e6
+    func quantile(_ share: Double) -> Double { Self.quantile(share, of: latencies) }
+
+    /// The clients' own part of it, in milliseconds.
+    func lag(_ share: Double) -> Double { Self.quantile(share, of: lags) }
+
+    private static func quantile(_ share: Double, of values: [Int64]) -> Double {
+        guard !values.isEmpty else { return .nan }
+        let place = min(values.count - 1, Int((Double(values.count) * share).rounded(.up)) - 1)
+        return Double(values[max(0, place)]) / 1e6
     }
 }

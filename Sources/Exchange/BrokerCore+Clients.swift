@@ -76,8 +76,9 @@ extension BrokerCore {
         }
         counters.accepted += 1
         actions.append(.append(.accepted(envelope.key, envelope: envelope.bytes, sealed: sealed)))
-        tellAccepted(envelope.job, envelope.generation, client)
+        // A JOB that leaves goes first: a worker waits for it.
         enqueue(handle)
+        tellAccepted(envelope.job, envelope.generation, client)
     }
 
     /// Puts a job into the table; used for new jobs and for those of the journal. The caller queues it.

@@ -10,6 +10,9 @@ internal import Wire
 ///     broker's thread    append 1  append 2  append 3 …       stored ≥ 3: what depends on 1…3 is said
 ///     journal's thread   └ commit (1) ────┘└ commit (2, 3) ──┘└ wake
 ///
+/// What nobody waits for, such as that a client has its result, begins no commit of its own: it goes with the next, or after some
+/// milliseconds.
+///
 /// A commit that fails for want of space is tried again until it succeeds, with all that was appended since behind it; the
 /// state says so meanwhile. Any other failure is final: after a failed fsync nobody knows what is on the disk.
 package final class DurableJournal: JobJournal {
@@ -73,6 +76,8 @@ private final class Handover<Value: Sendable>: Sendable {
 private final class Committer: Sendable {
     private struct Queue {
         var entries: [JournalEntry] = []
+        /// Until when the next commit may wait for company.
+        var due = DispatchTime.distantFuture
         /// Of `entries`, and of those that are being stored.
         var waiting = 0
         var storing = 0
@@ -85,6 +90,8 @@ private final class Committer: Sendable {
 
     /// How long it waits before it tries again what may pass.
     private static let pause = DispatchTimeInterval.milliseconds(250)
+    /// How long entries wait that nobody waits for.
+    private static let patience = DispatchTimeInterval.milliseconds(5)
 
     private let queue = Mutex(Queue())
     private let work = DispatchSemaphore(value: 0)
@@ -97,14 +104,17 @@ private final class Committer: Sendable {
 
     func append(_ entries: [JournalEntry]) -> UInt64 {
         let bytes = entries.reduce(0) { $0 + $1.weight }
-        let (number, wasEmpty) = queue.withLock { queue in
-            let wasEmpty = queue.entries.isEmpty
+        let now = DispatchTime.now(), due = entries.contains(where: \.isWaitedFor) ? now : now + Self.patience
+        let (number, isSooner) = queue.withLock { queue in
+            // To whom it is due already, nothing new is to be told.
+            let isSooner = due < queue.due && queue.due > now
+            queue.due = min(queue.due, due)
             queue.entries += entries
             queue.waiting += bytes
             queue.appended += 1
-            return (queue.appended, wasEmpty)
+            return (queue.appended, isSooner)
         }
-        if wasEmpty { work.signal() }
+        if isSooner { work.signal() }
         return number
     }
 
@@ -181,20 +191,23 @@ private final class Committer: Sendable {
     /// - Returns: nil when it is closed and nothing is left.
     private func nextBatch(_ store: any JournalStore, _ wake: @Sendable () -> Void) -> Batch? {
         while true {
-            let (batch, isClosing, isSound) = queue.withLock { queue -> (Batch?, Bool, Bool) in
+            let (batch, due, isClosing, isSound) = queue.withLock { queue -> (Batch?, DispatchTime, Bool, Bool) in
                 let isSound = if case .sound = queue.state.health { true } else { false }
-                guard !queue.entries.isEmpty else { return (nil, queue.isClosing, isSound) }
+                guard !queue.entries.isEmpty, queue.isClosing || queue.due <= .now() else {
+                    return (nil, queue.due, queue.isClosing, isSound)
+                }
                 let batch = Batch(entries: queue.entries, bytes: queue.waiting, number: queue.appended)
                 queue.entries = []
+                queue.due = .distantFuture
                 queue.storing = queue.waiting
                 queue.waiting = 0
-                return (batch, queue.isClosing, isSound)
+                return (batch, queue.due, queue.isClosing, isSound)
             }
             if let batch { return batch }
             if isClosing { return nil }
             if isSound {
-                work.wait()
-            } else if work.wait(timeout: .now() + Self.pause) == .timedOut, noteRoom(store) {
+                _ = work.wait(timeout: due)
+            } else if work.wait(timeout: min(due, .now() + Self.pause)) == .timedOut, noteRoom(store) {
                 wake()
             }
         }
@@ -222,6 +235,16 @@ private final class Committer: Sendable {
 }
 
 extension JournalEntry {
+    /// Whether a peer or a job stands still until it is stored.
+    fileprivate var isWaitedFor: Bool {
+        switch self {
+        case .accepted, .finished, .suspected, .ended: true
+        // A first attempt leaves before it is stored: see `CommitBarrier`.
+        case .attempted(_, let attempt, _): attempt > 1
+        case .acknowledged, .forgotten: false
+        }
+    }
+
     /// What it weighs while it waits to be stored, in bytes.
     var weight: Int {
         switch self {

@@ -79,12 +79,15 @@ package final class SQLiteStore: JournalStore {
                 "\(url.path) cannot be written durably (journal_mode \(mode ?? "?"), synchronous "
                     + "\(synchronous.map(String.init) ?? "?")): put it on a local disk")
         }
-        // A payload is dropped soon after it was stored, and its pages are used again: a long log is copied back seldom, and
-        // then only the newest state of each page.
+        // A job's row is changed soon after it was stored: a long log is copied back seldom, and then only the newest state of
+        // each page.
         let pageSize = try Int.fetchOne(db, sql: "PRAGMA page_size") ?? 4096
-        try db.execute(sql: "PRAGMA wal_autocheckpoint = \((64 << 20) / pageSize)")
+        try db.execute(sql: "PRAGMA wal_autocheckpoint = \(logLength / pageSize)")
         try db.execute(sql: "PRAGMA cache_size = -8192")
     }
+
+    /// SQLite's log is copied back when it is so long. Until then each commit lengthens it, which costs a flush of the length too.
+    private static let logLength = 16 << 20
 
     // MARK: JournalStore
 

@@ -48,7 +48,8 @@ final class Segments {
     private var left: [Open] = []
     private var begun: [Int64] = []
     private var free: [Int64] = []
-    /// Its own name is not durable yet.
+    /// A segment's name may not be durable yet, or the folder's own. At first nobody knows.
+    private var isNewName = true
     private var isNewFolder = false
     private var last: Int64 = 0
     /// What is needed of each segment. Without the current one's, that is what `isWasteful` goes by.
@@ -100,13 +101,15 @@ final class Segments {
         for open in open where fdatasync(open.descriptor) != 0 {
             throw JournalError(.broken, "\(path(open.number)) cannot be flushed: \(String(cString: strerror(errno)))")
         }
-        guard !begun.isEmpty else { return }
+        // To begin one anew that is there already changes no name.
+        guard isNewName, !open.isEmpty else { return }
         do throws(DiskError) {
             try DurableFile.flushFolder(folder)
             if isNewFolder { try DurableFile.flushFolder(folder.deletingLastPathComponent()) }
         } catch {
             throw JournalError(.broken, error.message)
         }
+        isNewName = false
         isNewFolder = false
     }
 
@@ -196,7 +199,10 @@ final class Segments {
 
     private func begin() throws(JournalError) -> Open {
         let number = free.popLast() ?? last + 1
-        if number == last + 1, mkdir(folder.path, 0o700) == 0 { isNewFolder = true }
+        if number == last + 1 {
+            isNewName = true
+            if mkdir(folder.path, 0o700) == 0 { isNewFolder = true }
+        }
         let descriptor = open(path(number), O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw refusal(of: number, errno) }
         last = max(last, number)

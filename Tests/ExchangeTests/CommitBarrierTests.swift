@@ -68,4 +68,44 @@ import Wire
         #expect(Self.names(barrier.release(stored: 1)) == ["1:1", "1:2", "drop 1"])
         #expect(Self.names(barrier.release(stored: 2)) == ["2:2"])
     }
+
+    @Test func aFirstAttemptOvertakesAndNumbersStayInOrder() {
+        var barrier = CommitBarrier()
+        let stored: WireControl.OneOf_Body = .resultStored(WireResultStored())
+        #expect(
+            barrier.pass(
+                [Self.send(stored, 5, to: Self.worker), Self.send(stored, 6, to: Self.worker)], after: 1, stored: 0
+            ).isEmpty)
+        var left = Self.names(barrier.pass([Self.send(Self.job(attempt: 1), 7, to: Self.worker)], after: 1, stored: 0))
+        #expect(left == ["2:5"])
+        left += Self.names(
+            barrier.pass(
+                [
+                    Self.send(Self.job(attempt: 2), 8, to: Self.worker), Self.send(stored, 9, to: Self.worker),
+                    Self.send(Self.job(attempt: 1), 10, to: Self.worker),
+                ], after: 2, stored: 0))
+        left += Self.names(barrier.release(stored: 1))
+        left += Self.names(barrier.pass([Self.send(Self.job(attempt: 1), 11, to: Self.worker)], after: 2, stored: 1))
+        left += Self.names(barrier.release(stored: 2))
+        #expect(left == (5...11).map { "2:\($0)" })
+        #expect(Self.names(barrier.pass([Self.send(stored, 12, to: Self.worker)], after: 2, stored: 2)) == ["2:12"])
+    }
+
+    @Test func nothingOvertakesTheEndOfASession() {
+        var barrier = CommitBarrier()
+        let stored: WireControl.OneOf_Body = .resultStored(WireResultStored())
+        _ = barrier.pass([Self.send(stored, 5, to: Self.worker)], after: 1, stored: 0)
+        #expect(
+            Self.names(barrier.pass([Self.send(Self.job(attempt: 1), 6, to: Self.worker)], after: 1, stored: 0))
+                == ["2:5"])
+        // Another session on the connection counts from 1.
+        #expect(
+            barrier.pass(
+                [
+                    .drop(Self.worker), Self.send(.challenge(WireChallenge()), 1, to: Self.worker),
+                    Self.send(Self.job(attempt: 1), 2, to: Self.worker),
+                ], after: 1, stored: 0
+            ).isEmpty)
+        #expect(Self.names(barrier.release(stored: 1)) == ["2:6", "drop 2", "2:1", "2:2"])
+    }
 }

@@ -89,6 +89,20 @@ import Wire
         journal.close()
     }
 
+    @Test func whatNobodyWaitsForGoesWithTheNextOrByItself() async throws {
+        let disk = Disk(paced: true)
+        let journal = disk.journal()
+        _ = try journal.start {}
+        // However late each is: the first to come is begun with, and what was appended until then goes with it.
+        for number in 1...3 { _ = journal.append([.acknowledged(Scene.key(number))]) }
+        _ = journal.append([Scene.accepted(4)])
+        _ = journal.append([.forgotten(Scene.key(1))])
+        for _ in 0..<4 { disk.permits.signal() }
+        #expect(try await wait(journal) { $0.stored == 5 })
+        #expect(disk.batches.reduce(0, +) == 5)
+        journal.close()
+    }
+
     @Test func aFullDiskIsTriedUntilThereIsRoomAndNothingIsSaidToBeStoredBefore() async throws {
         let full = JournalError(.full, "no room")
         let disk = Disk(paced: true, answers: [full, full])
