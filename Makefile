@@ -6,7 +6,7 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise bench-broker faults faults-long picture test fuzz fuzz-long build setup \
+.PHONY: help demo demo-baseline loadtest bench-denoise bench-broker faults faults-long picture test sanitize fuzz fuzz-long build setup \
 	format lint clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
+	@echo "make sanitize  tests of all that shares something between threads, under ThreadSanitizer"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -74,6 +75,9 @@ test: setup
 	$(SWIFT) test --skip-build --skip $(TIMED)
 	$(SWIFT) test --skip-build --no-parallel --filter $(TIMED)
 
+sanitize: setup
+	ops/sanitize
+
 fuzz: setup
 	ops/fuzz seconds 13
 
@@ -93,4 +97,4 @@ lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
 clean:
-	rm -rf .build .build-example .build-fuzz out
+	rm -rf .build .build-example .build-fuzz .build-thread out
