@@ -7,7 +7,7 @@ export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
 .PHONY: help demo demo-baseline loadtest bench-denoise parity bench-tricks check-gpu bench-broker faults faults-long picture test \
-	fuzz fuzz-long build setup format lint clean
+	sanitize fuzz fuzz-long build setup format lint clean
 
 help:
 	@echo "make demo    build, then train and sample on real digits with clients, a broker and workers on this machine"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
 	@echo "make check-gpu  whether a GPU computes what the CPU does, and how fast: docs/gpu.md; DEVICE=cuda:1 for another"
+	@echo "make sanitize  tests of all that shares something between threads, under ThreadSanitizer"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -91,6 +92,9 @@ test: setup
 	$(SWIFT) test --skip-build --skip $(TIMED)
 	$(SWIFT) test --skip-build --no-parallel --filter $(TIMED)
 
+sanitize: setup
+	ops/sanitize
+
 fuzz: setup
 	ops/fuzz seconds 13
 
@@ -110,4 +114,4 @@ lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
 clean:
-	rm -rf .build .build-example .build-fuzz out
+	rm -rf .build .build-example .build-fuzz .build-thread out

@@ -60,7 +60,7 @@ struct Bench: Sendable {
             commit: between == .durable ? try Server.meanCommit(in: folder) : 0)
     }
 
-    private func drive(
+    func drive(
         _ server: Server, _ middle: Middle, _ load: Load, workers: Int, service: Int64
     ) async throws -> Outcome {
         let clientSide = try keys.address(server.clients), workerSide = try keys.address(server.workers)

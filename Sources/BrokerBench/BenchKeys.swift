@@ -13,17 +13,27 @@ struct BenchKeys: Sendable {
     private let keys: LoadKeys
     private let poolKey: PoolKeyID
     private let now: Int64
+    /// Of the deployment's clients: that which is number 0 here.
+    private let first: Int
 
     /// Makes a deployment with a broker, so many clients and workers.
     init(in folder: URL, clients: Int, workers: Int) throws {
-        self.folder = folder
-        now = UnixTime(Date().timeIntervalSince1970 * 1000)
         try LoadKeys.make(
             .init(clients: clients, workers: workers, image: .init(channels: 3, height: 32, width: 32)), in: folder,
-            now: now)
+            now: Self.clock())
+        try self.init(opening: folder)
+    }
+
+    /// Of a measurement that another process makes.
+    init(opening folder: URL, first: Int = 0) throws {
+        self.folder = folder
+        self.first = first
+        now = Self.clock()
         keys = try LoadKeys(opening: folder, now: now)
         poolKey = try keys.deployment.sealingKey(for: .denoise, at: now).id
     }
+
+    private static func clock() -> Int64 { UnixTime(Date().timeIntervalSince1970 * 1000) }
 
     func address(_ endpoint: String) throws -> BrokerAddress {
         guard let address = try BrokerAddress.list([endpoint], of: keys.deployment, at: now).first else {
@@ -32,9 +42,9 @@ struct BenchKeys: Sendable {
         return address
     }
 
-    func client(_ number: Int) throws -> ClientID { try keys.id(number) }
+    func client(_ number: Int) throws -> ClientID { try keys.id(first + number) }
 
-    func curve(_ number: Int) throws -> CurveIdentity { try keys.curve(number) }
+    func curve(_ number: Int) throws -> CurveIdentity { try keys.curve(first + number) }
 
     func envelope(_ client: ClientID, _ job: JobID) -> Envelope {
         Envelope(

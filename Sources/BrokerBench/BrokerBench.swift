@@ -7,7 +7,7 @@ package struct BrokerBench {
     package enum Row: String, CaseIterable, Sendable {
         case memory, durable
         case latency, durableLatency = "durable-latency"
-        case idle, recovery, scaling, generator
+        case idle, crowd, recovery, scaling, generator
         case rabbitmq, redis, nats
     }
 
@@ -21,6 +21,8 @@ package struct BrokerBench {
         /// They are all connected; what is in flight is shared by them.
         package var clients = 4
         package var idleClients = 2_000
+        /// Idle clients beside those that work.
+        package var crowd = 10_000
         package var recoveredJobs = 100_000
         package var stubWorkers = [1, 2, 4, 8, 16, 64]
         package var generatorClients = [1_000, 2_500]
@@ -40,6 +42,7 @@ package struct BrokerBench {
             warmUp = 0.1
             rounds = 1
             idleClients = 40
+            crowd = 40
             recoveredJobs = 2_000
             stubWorkers = [1, 2]
             generatorClients = [20]
@@ -66,7 +69,9 @@ package struct BrokerBench {
             settings: settings, folder: folder,
             keys: try BenchKeys(
                 in: folder,
-                clients: rows.contains(.idle) ? max(settings.clients, settings.idleClients) : settings.clients,
+                clients: max(
+                    settings.clients + (rows.contains(.crowd) ? settings.crowd : 0),
+                    rows.contains(.idle) ? settings.idleClients : 0),
                 workers: rows.contains(.scaling) ? settings.stubWorkers.max() ?? 1 : 1),
             say: say)
         var figures: [BrokerFigures.Figure] = []
@@ -89,6 +94,7 @@ package struct BrokerBench {
         if rows.contains(.latency) { figures.append(try await bench.latency(throughput, isDurable: false)) }
         if rows.contains(.durableLatency) { figures.append(try await bench.latency(throughput, isDurable: true)) }
         if rows.contains(.idle) { figures.append(try await bench.idle()) }
+        if rows.contains(.crowd) { figures += try await bench.crowd() }
         if rows.contains(.recovery) { figures.append(try await bench.recovery()) }
         if rows.contains(.scaling) { figures += try await bench.scaling(throughput) }
         if rows.contains(.generator) {

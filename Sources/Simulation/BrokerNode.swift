@@ -60,7 +60,7 @@ final class BrokerNode {
             entries.removeAll { leased.contains($0.key) }
         }
         core = BrokerCore(
-            configuration: Deployment.configuration, broker: id, bootEpoch: journal.bootEpoch,
+            configuration: world.configuration, broker: id, bootEpoch: journal.bootEpoch,
             recovered: entries, rights: { [world] in world.rights(of: $0) }, random: SplitMix64(seed: random.next()))
         barrier = CommitBarrier()
         isCommitting = false
@@ -275,7 +275,7 @@ final class BrokerNode {
     /// Only when nothing is on its way to the disk do broker and journal have to say the same.
     func audit() {
         guard let core else { return }
-        world.checker.audit(core.snapshot, limits: Deployment.configuration.limits)
+        world.checker.audit(core.snapshot, limits: world.configuration.limits)
         guard journal.isIdle else { return }
         world.checker.audit(core.jobReports(), at: id) { core.jobReport($0) }
     }
@@ -296,13 +296,19 @@ enum Deployment {
     static let trainKey: PoolKeyID = identifier(101)
     static func broker(_ place: Int) -> BrokerID { identifier(1 + place) }
     static func place(of broker: BrokerID) -> Int? { (0..<largest).first { self.broker($0) == broker } }
+    static func client(_ place: Int) -> ClientID { identifier(1 + place) }
+    static func place(of client: ClientID) -> Int? {
+        Int(exactly: client.bytes.number(at: 0, length: 8)).map { $0 - 1 }
+    }
     /// Brokers in a history.
     static let largest = 16
     /// Unix time in milliseconds at uptime 0.
     static let wall: Int64 = 1_800_000_000_000
 
-    /// The broker's defaults, but for limits so low that they are reached.
-    static let configuration: BrokerConfiguration = {
+    /// The broker's defaults, but for limits so low that they are reached: for few clients the same, for many a job each. A
+    /// multitude says seldom that it is there.
+    static func configuration(clients: Int) -> BrokerConfiguration {
+        let jobs = max(64, clients)
         var configuration = BrokerConfiguration()
         configuration.runs = [run]
         configuration.poolKeys = [
@@ -310,15 +316,16 @@ enum Deployment {
             trainKey: BrokerConfiguration.PoolKey(role: .train, openUntil: .max),
         ]
         configuration.keyBundle = [1, 2, 3]
-        configuration.limits.jobs = 64
+        configuration.limits.jobs = jobs
         configuration.limits.jobsPerClient = 24
-        configuration.limits.bytes = 64 << 10
+        configuration.limits.bytes = jobs << 10
         configuration.limits.bytesPerClient = 24 << 10
-        configuration.limits.resultBytes = 48 << 10
+        configuration.limits.resultBytes = jobs * 768
         configuration.limits.resultBytesPerClient = 24 << 10
         configuration.limits.checkpointBytes = 4 << 10
+        if clients > 10_000 { configuration.heartbeat = 30 * .second }
         configuration.credit = 4
         configuration.resultWindow = 4
         return configuration
-    }()
+    }
 }

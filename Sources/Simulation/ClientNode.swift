@@ -29,7 +29,7 @@ final class ClientNode: Node {
 
     init(index: Int, world: Simulation, random: SplitMix64) {
         var random = random
-        id = identifier(index + 1)
+        id = Deployment.client(index)
         configuration.alternatives = world.settings.brokers - 1
         core = ClientCore(client: id, configuration: configuration, random: SplitMix64(seed: random.next()))
         super.init(

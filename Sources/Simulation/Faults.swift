@@ -90,5 +90,6 @@ package struct SimulationSettings: Sendable {
             ? "all" : faults.isEmpty ? "none" : faults.map(\.rawValue).sorted().joined(separator: ",")
         return "collafuse simulate --seed \(seed) --hours \(hours) --brokers \(brokers) --clients \(clients) "
             + "--workers \(workers) --faults \(list)"
+            + (secondsPerJob == 12 ? "" : " --seconds-per-job \(secondsPerJob)")
     }
 }

@@ -127,10 +127,8 @@ extension Simulation {
 
     /// As the roster has it.
     func rights(of client: ClientID) -> ClientRights? {
-        for node in nodes {
-            if case .client(client, let rights) = node.principal { return rights }
-        }
-        return nil
+        guard case .client(client, let rights)? = self.client(client)?.principal else { return nil }
+        return rights
     }
 
     /// What leaves a client is checked: a masked image leaves once.

@@ -4,7 +4,8 @@ internal import Wire
 /// One history: the real machines of all roles in their shells, under a clock, a network and disks that exist only here. Same
 /// seed, same history.
 package final class Simulation {
-    enum Event {
+    /// Indirect: what waits is moved about, and some of it is large.
+    indirect enum Event {
         case toBroker(ConnectionID, Frames)
         case toNode(node: Int, port: Int, life: Int, socket: Int, ConnectionID, Frames)
         case unreachable(ConnectionID, life: Int)
@@ -31,6 +32,8 @@ package final class Simulation {
     private(set) var now: Int64 = 0
     private var queue = EventQueue<Event>()
     var isQuiet = false
+    /// Jobs that are begun so late are begun no more: where clients seldom have one, the quiet time would know no end.
+    private var lastBegin = Int64.max
 
     private(set) var nodes: [Node] = []
     private(set) var clients: [ClientNode] = []
@@ -38,7 +41,8 @@ package final class Simulation {
     private(set) var brokers: [BrokerNode] = []
     var connections: [ConnectionID: Connection] = [:]
     var connectionCount: UInt64 = 0
-    var checker = HistoryChecker(crashesAllowed: Deployment.configuration.crashesAllowed)
+    let configuration: BrokerConfiguration
+    var checker: HistoryChecker
 
     var faults: [Fault: Int] = [:]
     var hasLostBroker = false
@@ -53,6 +57,8 @@ package final class Simulation {
         self.settings = settings
         self.bug = bug
         random = SplitMix64(seed: settings.seed)
+        configuration = Deployment.configuration(clients: settings.clients)
+        checker = HistoryChecker(crashesAllowed: configuration.crashesAllowed)
         for index in 0..<settings.clients {
             clients.append(ClientNode(index: index, world: self, random: SplitMix64(seed: random.next())))
         }
@@ -74,7 +80,8 @@ package final class Simulation {
             node.isUp = false
             schedule(.start(node: node.index), at: random.milliseconds(0...3_000))
         }
-        for client in clients { schedule(.begin(node: client.index), at: random.milliseconds(0...10_000)) }
+        let first = max(10_000, settings.secondsPerJob > 12 ? Int(settings.secondsPerJob * 1_000) : 0)
+        for client in clients { schedule(.begin(node: client.index), at: random.milliseconds(0...first)) }
         if !settings.faults.isEmpty { schedule(.fault, at: random.milliseconds(0...5_000)) }
         schedule(.audit, at: 30 * .second)
     }
@@ -91,12 +98,15 @@ package final class Simulation {
     package func run() -> SimulationReport {
         run(until: Int64(settings.hours * 3_600e9)) { false }
         isQuiet = true
+        lastBegin = now + Self.lastBegins
         endFaults()
         let bound = now + Self.settlingTime
+        // A look costs as much as there are clients, and is worth as many events.
         var checks = 0
+        let often = max(64, clients.count)
         run(until: bound) {
             checks += 1
-            return checks % 64 == 0 && isSettled
+            return checks % often == 0 && isSettled
         }
         if checker.violations.isEmpty {
             for broker in brokers { broker.audit() }
@@ -114,6 +124,8 @@ package final class Simulation {
 
     /// Within which, once nothing goes wrong any more, everything is settled.
     private static let settlingTime: Int64 = 20 * 60 * .second
+    /// How long jobs are begun after the last fault.
+    private static let lastBegins: Int64 = 24 * .second
 
     private var isSettled: Bool {
         brokers.allSatisfy { $0.core != nil || $0.isGone } && nodes.allSatisfy(\.isUp)
@@ -122,7 +134,7 @@ package final class Simulation {
 
     /// With one broker there are no copies.
     private func isLeftOver(_ key: JobKey) -> Bool {
-        settings.brokers > 1 && clients.first { $0.id == key.client }?.isOver(key.job) ?? false
+        settings.brokers > 1 && client(key.client)?.isOver(key.job) ?? false
     }
 
     private func run(until time: Int64, or isOver: () -> Bool) {
@@ -177,6 +189,7 @@ package final class Simulation {
         case .engine(let node, let life): worker(node, life)?.step()
         case .storePublication(let node, let life, let key, let fence): worker(node, life)?.storePublication(key, fence)
         case .begin(let node):
+            guard now <= lastBegin else { return }
             if nodes[node].isUp, nodes[node].pausedUntil <= now { clients[node].begin() }
             if !isQuiet { schedule(.begin(node: node), at: now + random.around(seconds: settings.secondsPerJob)) }
         case .publish(let node, let life, let image): client(node, life)?.publish(image)
@@ -191,6 +204,12 @@ package final class Simulation {
             schedule(.audit, at: now + 30 * .second)
             if isQuiet { replayInnocent() }
         }
+    }
+
+    /// Its place is in its id.
+    func client(_ id: ClientID) -> ClientNode? {
+        guard let place = Deployment.place(of: id), clients.indices.contains(place) else { return nil }
+        return clients[place]
     }
 
     private func client(_ node: Int, _ life: Int) -> ClientNode? {
@@ -208,7 +227,7 @@ package final class Simulation {
             let innocent = checker.innocent(at: broker.id)
             broker.retry(innocent)
             guard settings.brokers > 1 else { continue }
-            for key in innocent { clients.first { $0.id == key.client }?.takeUp(key.job) }
+            for key in innocent { client(key.client)?.takeUp(key.job) }
         }
     }
 }

@@ -17,6 +17,9 @@ final class WorkerNode: Node {
 
     let id: WorkerID
     private let roles: Set<WorkerRole>
+    /// Jobs at a time: three, and more where there are thousands of clients; many for the one that trains. Few share a worker that poison
+    /// brings down, or all of them would come under suspicion.
+    private let slots: UInt32
     /// One for each broker.
     private var cores: [WorkerCore]
     private var running: [JobKey: Run] = [:]
@@ -34,15 +37,17 @@ final class WorkerNode: Node {
         id = identifier(1_000 + index)
         self.roles = roles
         let brokers = Array(0..<world.settings.brokers)
-        cores = brokers.map { _ in Self.core(roles, &random) }
+        slots = UInt32(max(3, min(world.settings.clients / 1_000, roles.contains(.denoise) ? 16 : 1_000)))
+        let slots = slots
+        cores = brokers.map { _ in Self.core(roles, slots, &random) }
         super.init(
             index: index, principal: .worker(id, roles: roles), brokers: brokers, world: world, random: random)
     }
 
-    private static func core(_ roles: Set<WorkerRole>, _ random: inout SplitMix64) -> WorkerCore {
+    private static func core(_ roles: Set<WorkerRole>, _ slots: UInt32, _ random: inout SplitMix64) -> WorkerCore {
         let keys = [Deployment.denoiseKey, Deployment.trainKey]
         return WorkerCore(
-            offer: .init(roles: roles, slots: 3, run: Deployment.run, poolKeys: keys),
+            offer: .init(roles: roles, slots: slots, run: Deployment.run, poolKeys: keys),
             random: SplitMix64(seed: random.next()))
     }
 
@@ -63,7 +68,7 @@ final class WorkerNode: Node {
     }
 
     override func start() {
-        for port in cores.indices { cores[port] = Self.core(roles, &random) }
+        for port in cores.indices { cores[port] = Self.core(roles, slots, &random) }
         running = [:]
         iterations = 0
         isEngineScheduled = false

@@ -29,7 +29,8 @@ extension Entry {
     init(yaml: String, file: String) throws(TopologyError) {
         let root: Node?
         do {
-            root = try Yams.compose(yaml: yaml)
+            // What a scalar means is for `Fields` to say: no patterns are tried on each.
+            root = try Yams.compose(yaml: yaml, .basic)
         } catch {
             throw Self.syntaxError(error, file: file)
         }

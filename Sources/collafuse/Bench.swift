@@ -6,7 +6,10 @@ import Foundation
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measure this project against others.",
-        subcommands: [BrokerBenchCommand.self, DenoiseBenchForward.self, DeviceCheckForward.self, BareCommand.self])
+        subcommands: [
+            BrokerBenchCommand.self, DenoiseBenchForward.self, DeviceCheckForward.self, BareCommand.self,
+            CrowdCommand.self,
+        ])
 }
 
 /// `collafuse bench broker`
@@ -80,11 +83,33 @@ struct BareCommand: AsyncParsableCommand {
 
     func run() async throws {
         try await BareServer.run(kind, kit: URL(filePath: kit)) { [announce] clients, workers in
-            // Whoever waits for the file gives up by itself.
-            try? JSONEncoder().encode(["clients": clients, "workers": workers])
-                .write(to: URL(filePath: announce), options: .atomic)
+            announceReadiness(in: announce, clients: clients, workers: workers)
         }
     }
 }
 
 extension BareServer.Kind: ExpressibleByArgument {}
+
+/// Clients that sit in session while `collafuse bench broker` measures others; nobody else starts it.
+struct CrowdCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "crowd", abstract: "Sit in session and say nothing.", shouldDisplay: false)
+
+    @Option var keys: String
+    @Option var endpoint: String
+    @Option var first: Int
+    @Option var count: Int
+    @Option var announce: String
+
+    func run() async throws {
+        try await Crowd.sit(keys: URL(filePath: keys), at: endpoint, first: first, count: count) { [announce] in
+            announceReadiness(in: announce, clients: "", workers: "")
+        }
+    }
+}
+
+/// Whoever waits for the file gives up by itself.
+private func announceReadiness(in file: String, clients: String, workers: String) {
+    try? JSONEncoder().encode(["clients": clients, "workers": workers])
+        .write(to: URL(filePath: file), options: .atomic)
+}

@@ -17,6 +17,9 @@ struct Simulate: ParsableCommand {
 
               A bad network alone:
               collafuse simulate --seed 7 --faults cut,loss,duplicate,partition
+
+              A million clients for a minute, each with a job every twenty:
+              collafuse simulate --clients 1000000 --workers 400 --hours 0.017 --seconds-per-job 1200
             """)
 
     @Option(help: "The number that the history comes from.")
@@ -37,6 +40,9 @@ struct Simulate: ParsableCommand {
     @Option(help: "How many workers; one of them trains.")
     var workers = 3
 
+    @Option(help: "Seconds from one job of a client to its next, on average.")
+    var secondsPerJob = 12.0
+
     @Option(
         help: ArgumentHelp(
             "all, none, or some of: \(Fault.allCases.map(\.rawValue).joined(separator: ", ")).", valueName: "list"))
@@ -48,6 +54,9 @@ struct Simulate: ParsableCommand {
         guard (1...1_000_000).contains(clients) else { throw ValidationError("--clients is 1 to 1000000") }
         guard (1...16).contains(brokers) else { throw ValidationError("--brokers is 1 to 16") }
         guard (1...10_000).contains(workers) else { throw ValidationError("--workers is 1 to 10000") }
+        guard secondsPerJob > 0, secondsPerJob <= 1e6 else {
+            throw ValidationError("--seconds-per-job is more than 0 and at most 1000000")
+        }
         guard SimulationSettings.faults(faults) != nil else {
             throw ValidationError(
                 "--faults is all, none, or some of \(Fault.allCases.map(\.rawValue).joined(separator: ","))")
@@ -64,6 +73,7 @@ struct Simulate: ParsableCommand {
             settings.clients = clients
             settings.brokers = brokers
             settings.workers = workers
+            settings.secondsPerJob = secondsPerJob
             settings.faults = SimulationSettings.faults(faults) ?? []
             let report = Simulation(settings).run()
             guard report.violations.isEmpty else {
