@@ -189,7 +189,7 @@ struct RunningBatch {
         let text: JobText?
         do {
             text = try order.text.map { words in
-                try attempt(.text) { JobText(words, for: shelf.denoiser(version.number)?.network) }
+                try attempt(.text) { JobText(words, for: shelf.denoiser(version.number)?.network.network) }
             }
         } catch { return giveUp(opened, assignment, cost: Job.charge(cost), error) }
         let ticket: StepScheduler.Ticket
