@@ -52,7 +52,7 @@ import Trust
     /// What no waiting mends ends every call, the later ones too.
     @Test(.timeLimit(.minutes(1))) func aLinkThatEnds() async throws {
         let world = try RunWorld()
-        let client = try world.client(endpoint: "nonsense")
+        let client = try world.client(endpoint: "tcp://no!where:5000")
         defer { client.close() }
         let images = try client.images(at: RunWorld.digits, labels: [4])
         for _ in 0..<2 {
@@ -62,7 +62,7 @@ import Trust
             ]
             for call in calls {
                 let error = try await clientError(call)
-                #expect(error.code == .badSettings && error.message.contains("nonsense"), "\(error)")
+                #expect(error.code == .badSettings && error.message.contains("no!where"), "\(error)")
             }
         }
         // It is spooled all the same, and goes out from a client that names a broker.

@@ -73,8 +73,8 @@ import Testing
                 64, "--limit-db is a number of decibels",
                 from: ["client", "publish"] + client + ["--images", "x", "--cut", "500", "--limit-db=\(limit)"])
         }
-        for guidance in ["nan", "inf", "-1", "0"] {
-            try expect(64, "--guidance is a weight above 0", from: sample + ["--out", "o", "--guidance=\(guidance)"])
+        for guidance in ["nan", "inf", "-1", "101"] {
+            try expect(64, "--guidance is a weight in 0…100", from: sample + ["--out", "o", "--guidance=\(guidance)"])
         }
         try expect(
             64, "--learning-rate",
