@@ -6,7 +6,7 @@ ifdef COLLAFUSE_PC_DIR
 export PKG_CONFIG_PATH := $(COLLAFUSE_PC_DIR):$(PKG_CONFIG_PATH)
 endif
 
-.PHONY: help demo demo-baseline loadtest bench-denoise parity bench-tricks check-gpu bench-broker faults faults-long picture test \
+.PHONY: help demo demo-baseline loadtest bench-denoise parity bench-mixed bench-tricks check-gpu bench-broker faults faults-long picture test \
 	sanitize fuzz fuzz-long build setup format lint clean
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make faults  kill, stop, cut off and starve real processes for three minutes; as root also their network and disks"
 	@echo "make bench-denoise   measure denoising and training against PyTorch and diffusers: PYTHON=a Python that has them"
 	@echo "make parity          the same networks here and in diffusers, number by number: PYTHON=a Python that has it"
+	@echo "make bench-mixed     what training in mixed precision costs, on the digits: PYTHON=a Python with torch and diffusers"
 	@echo "make bench-tricks    what tricks that are not taken would gain: PYTHON=a Python with torch and diffusers"
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
@@ -58,6 +59,10 @@ bench-denoise: build
 parity: build
 	mkdir -p out
 	$(PYTHON) ops/bench/parity.py --json out/parity.json
+
+bench-mixed: build
+	mkdir -p out
+	$(PYTHON) ops/bench/mixed.py --json out/mixed.json
 
 bench-tricks:
 	mkdir -p out

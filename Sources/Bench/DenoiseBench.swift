@@ -27,9 +27,14 @@ package struct DenoiseBench {
         package init(binaries: URL) { self.binaries = binaries }
     }
 
-    /// What is measured, in this order: what is compared most closely comes one after the other.
-    private enum Side: Hashable, CaseIterable {
+    private enum Side: Hashable {
         case eager, batched, pool, engine, forward, compiled, training, singleTraining, torchTraining
+
+        /// What is measured in a turn, in this order. Pool and engine are nearly the same: they are compared most closely.
+        static let turn: [Self] = [
+            eager, batched, pool, engine, engine, pool, pool, engine, forward, compiled, training, singleTraining,
+            torchTraining,
+        ]
     }
 
     /// What is compared with what, and how much better it must be and is meant to be.
@@ -115,13 +120,16 @@ package struct DenoiseBench {
         if sides.contains(.pool) {
             pool = try await Pool(model, settings, in: folder.appending(path: "pool"))
         }
+        // Of each turn.
         var rates: [Side: [Double]] = [:]
         for round in 1...settings.rounds {
-            for side in Side.allCases where sides.contains(side) {
+            var measured: [Side: [Double]] = [:]
+            for side in Side.turn where sides.contains(side) {
                 let rate = try await rate(side, model, pool, python)
-                rates[side, default: []].append(rate)
+                measured[side, default: []].append(rate)
                 say("\(model.rawValue) \(round)/\(settings.rounds)  \(side): \(String(format: "%.1f", rate))")
             }
+            for (side, all) in measured { rates[side, default: []].append(median(all)) }
         }
         try await pool?.close()
         return comparisons.map { comparison in

@@ -10,10 +10,10 @@ struct Workload: Sendable {
     }
 
     static let clients = 16
-    /// Requests that a client has under way, so that there is always one to take up when another is done.
-    static let inFlight = 2
-    /// Samples under way, and in one forward pass.
-    static let batch = clients * inFlight
+    /// Requests that a client has under way: more than there are places, so that there is always one to take up when another is done.
+    static let inFlight = 3
+    /// Samples in one forward pass.
+    static let batch = 32
 
     private static let mix = [
         Request(sampler: .ddim, steps: 10, cut: 100), Request(sampler: .dpmSolver, steps: 20, cut: 200),

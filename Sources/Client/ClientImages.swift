@@ -21,7 +21,8 @@ public struct ClientImages: Sendable {
     init(at url: URL, labels: [Int]?, part: Part, run: RunDescriptor) throws(ClientError) {
         let shape = ImageShape(channels: run.image.channels, height: run.image.height, width: run.image.width)
         for label in labels ?? [] where !(0..<run.nullLabel).contains(label) {
-            throw ClientError(.badRequest, "label \(label) is out of range: the run has labels 0…\(run.nullLabel - 1)")
+            let known = run.labels.isEmpty ? "none" : "0…\(run.nullLabel - 1)"
+            throw ClientError(.badRequest, "label \(label) is out of range: the run's labels are \(known)")
         }
         let all: ImageSet
         do { all = try ImageSet(contentsOf: url, shape: shape, labelNames: run.labels) } catch {

@@ -25,7 +25,7 @@ final class RunWorld: Sendable {
         .deletingLastPathComponent().appending(path: "topology/digits/digits.safetensors")
     static let clients = ["north", "east"]
 
-    init(allowedCuts: [Int] = []) throws {
+    init(allowedCuts: [Int] = [], labels: [String] = (0..<10).map(String.init)) throws {
         Runtime.threads = 1
         folder = FileManager.default.temporaryDirectory.appending(path: "run-\(UUID().uuidString)")
         let now = Moment.now().wall
@@ -40,8 +40,9 @@ final class RunWorld: Sendable {
             run: RunDocument(
                 RunDescriptor(
                     name: "digits", schedule: Schedule(.cosine(), timesteps: 1000),
-                    image: .init(channels: 1, height: 8, width: 8), labels: (0..<10).map(String.init),
-                    backboneConfig: Self.network, allowedCuts: allowedCuts, nonce: SecureRandom().bytes(16),
+                    image: .init(channels: 1, height: 8, width: 8), labels: labels,
+                    backboneConfig: Self.network(labels: labels.count), allowedCuts: allowedCuts,
+                    nonce: SecureRandom().bytes(16),
                     created: now)), now: now)
         try op.makePoolKeys(now: now)
     }
@@ -49,15 +50,17 @@ final class RunWorld: Sendable {
     deinit { try? FileManager.default.removeItem(at: folder) }
 
     /// Two levels, 8×8 and 4×4.
-    private static let network = """
+    private static func network(labels: Int) -> String {
+        """
         {"_class_name": "UNet2DModel", "act_fn": "silu", "add_attention": true, "attention_head_dim": 8, \
         "block_out_channels": [16, 32], "center_input_sample": false, "class_embed_type": null, \
         "down_block_types": ["DownBlock2D", "DownBlock2D"], "downsample_padding": 1, "downsample_type": "conv", \
         "dropout": 0.0, "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 1, "layers_per_block": 1, \
-        "mid_block_scale_factor": 1, "norm_eps": 1e-5, "norm_num_groups": 8, "num_class_embeds": 11, \
-        "out_channels": 1, "resnet_time_scale_shift": "default", "sample_size": 8, \
+        "mid_block_scale_factor": 1, "norm_eps": 1e-5, "norm_num_groups": 8, \
+        "num_class_embeds": \(labels == 0 ? "null" : String(labels + 1)), "out_channels": 1, "resnet_time_scale_shift": "default", "sample_size": 8, \
         "time_embedding_type": "positional", "up_block_types": ["UpBlock2D", "UpBlock2D"], "upsample_type": "conv"}
         """
+    }
 
     func kit(_ name: String) throws -> URL { op.kitFolder(try NodeName(name)) }
     func home(_ name: String) -> URL { folder.appending(path: "homes/\(name)") }

@@ -16,15 +16,15 @@ import Wire
         let broker: RunningBroker
         let trainer: RunningWorker
 
-        init() async throws {
-            world = try RunWorld()
+        init(labels: [String] = (0..<10).map(String.init)) async throws {
+            world = try RunWorld(labels: labels)
             broker = try await RunningBroker(world)
             trainer = try world.trainer(at: broker, images: 64)
         }
 
-        func client() async throws -> CollaFuseClient {
+        func client(labels: [Int]? = [4]) async throws -> CollaFuseClient {
             let client = try world.client(at: broker)
-            let images = try client.images(at: RunWorld.digits, labels: [4])
+            let images = try client.images(at: RunWorld.digits, labels: labels)
             _ = try await client.publish(images, cut: 500)
             _ = try await client.trainHead(on: images, cut: 500, settings: HeadTraining(images: 32, batch: 32))
             return client
@@ -114,6 +114,25 @@ import Wire
         func difference(_ values: [Float]) -> Float { zip(values, ancestral.values).map { abs($0 - $1) }.max() ?? 9 }
         #expect(try difference(finished(seed: client.release.headSeed(ancestral.seed))) < 1e-5)
         #expect(try difference(finished(seed: ancestral.seed)) > 0.1)
+        await denoiser.end()
+        try await scene.end()
+    }
+
+    /// A run without labels has samples all the same, and they are nobody else's.
+    @Test(.timeLimit(.minutes(5))) func withoutLabels() async throws {
+        let scene = try await Scene(labels: [])
+        let client = try await scene.client(labels: nil)
+        defer { client.close() }
+        let denoiser = try await scene.denoiser(for: client)
+        let set = try await client.sample(SampleRequest(held: [], perLabel: 3, cut: 500, steps: 6, chunk: 2))
+        #expect(set.count == 3 && Set(set.labels) == [0])
+        #expect(set.values.count == 3 * 64 && set.values.allSatisfy { $0.isFinite && abs($0) <= 1.5 })
+        let out = scene.world.folder.appending(path: "out")
+        try set.write(to: out)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: out.path) == ["samples.safetensors"])
+        let images = try client.images(at: RunWorld.digits)
+        try await client.writeGrid(set, beside: images, cut: 500, to: out.appending(path: "grid.png"))
+        #expect(FileManager.default.fileExists(atPath: out.appending(path: "grid.png").path))
         await denoiser.end()
         try await scene.end()
     }
