@@ -74,6 +74,9 @@ package struct DenoiseBench {
             machine: .current, settings: .init(settings, torch: python.torch), figures: figures)
     }
 
+    /// Names of all that would be measured.
+    package var figures: [String] { settings.models.flatMap { comparisons(of: $0).map(\.name) } }
+
     private func comparisons(of model: BenchModel) -> [Comparison] {
         let isLarge = model == .cifar, name = model.rawValue
         var all = [

@@ -78,7 +78,9 @@ final class Pool {
         let plan = LaunchPlan(nodes: [broker] + nodes)
         let settings = Supervisor.Settings(
             logs: folder.appending(path: "logs"), record: folder.appending(path: "nodes.json"), isTerminal: false)
+        let ending = Ending()
         supervision = Task {
+            defer { ending.come() }
             try await onThread {
                 var supervisor = try Supervisor(plan, settings: settings, stopRequests: stop, write: { _ in })
                 if case .failure(let reason) = try supervisor.run() {
@@ -87,6 +89,10 @@ final class Pool {
             }
         }
         while !FileManager.default.fileExists(atPath: endpoints.path) {
+            guard !ending.hasCome else {
+                try await supervision.value
+                throw BenchError("the pool ended before its broker was ready; see \(settings.logs.path)")
+            }
             try await Task.sleep(for: .milliseconds(20))
         }
         let said = try JSONDecoder().decode([String: String].self, from: Data(contentsOf: endpoints))
@@ -101,6 +107,14 @@ final class Pool {
     }
 
     private static func texts(_ words: [String]) -> [LaunchPlan.Argument] { words.map { .text($0) } }
+
+    /// Whether the processes have ended.
+    private final class Ending: Sendable {
+        private let state = Atomic(false)
+
+        var hasCome: Bool { state.load(ordering: .relaxed) }
+        func come() { state.store(true, ordering: .relaxed) }
+    }
 
     /// One request, from its submission to its result.
     private struct Done: Sendable {

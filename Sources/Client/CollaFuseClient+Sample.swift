@@ -76,7 +76,7 @@ extension CollaFuseClient {
         let wanted = try await ComputeThread.run(threads: request.threads) { [descriptor, heads] in
             let sampler = try HeadSampler(request, run: descriptor, cut: cut, home: heads)
             return try sampler.chunks.map {
-                (chunk: $0, message: try sampler.message($0), tensors: try sampler.tensors($0))
+                (chunk: $0, message: sampler.message($0), tensors: try sampler.tensors($0))
             }
         }
         for job in try await release.dropOverdue(now: .now) {

@@ -23,6 +23,10 @@ extension BrokerAddress {
         for text in endpoints {
             let parts = text.split(separator: "@", maxSplits: 1).map(String.init)
             let name = parts.count == 2 ? parts[0] : deployment.brokers.first.map(\.name.description) ?? ""
+            guard !deployment.brokers.isEmpty else {
+                throw TrustError(
+                    .unknown, "the deployment has no broker: `collafuse keys add broker NAME` makes its keys")
+            }
             if parts.count == 1, deployment.brokers.count != 1 {
                 throw TrustError(
                     .unknown, "the deployment has \(deployment.brokers.count) brokers: name one, as NAME@\(text)")

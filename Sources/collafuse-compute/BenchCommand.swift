@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bench
+import CommandOptions
 import Foundation
 
 /// `collafuse bench`
@@ -71,9 +72,16 @@ struct BenchCommand: AsyncParsableCommand {
             settings.workers = workers
             settings.python = python
             settings.script = URL(filePath: script)
-            let report = try await DenoiseBench(settings).run { print($0) }
+            let bench = DenoiseBench(settings)
+            guard !bench.figures.isEmpty else {
+                settings.only = []
+                let names = DenoiseBench(settings).figures.joined(separator: ", ")
+                throw ValidationError("No figure has any of that in its name. They are: \(names)")
+            }
+            let file = try json.map { try ReportFile($0) }
+            let report = try await bench.run { print($0) }
             print(report.text)
-            if let json { try report.json.write(to: URL(filePath: json)) }
+            try file?.write(report.json)
         }
     }
 }

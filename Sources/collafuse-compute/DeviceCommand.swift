@@ -1,5 +1,6 @@
 import ArgumentParser
 import Bench
+import CommandOptions
 import Foundation
 import Torch
 
@@ -39,8 +40,9 @@ struct DeviceCommand: ParsableCommand {
         var settings = DeviceCheck.Settings(device: device.device)
         if !model.isEmpty { settings.models = model }
         settings.seconds = seconds
+        let file = try json.map { try ReportFile($0) }
         let report = try DeviceCheck(settings).run { print($0) }
-        if let json { try report.json.write(to: URL(filePath: json)) }
+        try file?.write(report.json)
         guard report.failures == 0 else {
             print("\(report.failures) of \(report.checks.count) checks failed")
             throw ExitCode.failure

@@ -38,6 +38,11 @@ struct SampleCommand: AsyncParsableCommand {
 
     @Option(
         name: .long,
+        help: ArgumentHelp("How much of DDPM's noise DDIM adds on the way, 0 to 1.", valueName: "η"))
+    var eta = 0.0
+
+    @Option(
+        name: .long,
         help: ArgumentHelp(
             "Weight of classifier-free guidance; 0 and 1 are none, others cost twice the time.", valueName: "w")
     )
@@ -82,6 +87,9 @@ struct SampleCommand: AsyncParsableCommand {
         guard (0...100).contains(guidance) else {
             throw ValidationError("--guidance is a weight in 0…100, where 0 and 1 are none: not \(guidance)")
         }
+        guard (0...1).contains(eta), eta == 0 || sampler == .ddim else {
+            throw ValidationError("--eta is a share of noise in 0…1, of --sampler ddim")
+        }
         guard waitForImages >= 0 else { throw ValidationError("--wait-for-images is a number of images, 0 or more") }
         guard perLabel >= 0, unseenPerLabel >= 0, perLabel + unseenPerLabel > 0, steps > 1, threads > 0 else {
             throw ValidationError("Ask for at least one sample, at least two steps and at least one thread")
@@ -106,7 +114,7 @@ struct SampleCommand: AsyncParsableCommand {
         let samples = try await client.sample(
             SampleRequest(
                 held: images.labels, perLabel: perLabel, unseenPerLabel: unseenPerLabel, cut: cut, steps: steps,
-                sampler: sampler,
+                sampler: sampler, eta: eta,
                 guidance: guidance, seed: seed, previewEvery: previewEvery, within: within,
                 text: try text.map { try PromptEmbeddings(contentsOf: URL(filePath: $0)) }, threads: threads),
             progress: bar.show, preview: previewEvery > 0 ? try Previews(in: folder).show : nil

@@ -73,13 +73,14 @@ struct Work: AsyncParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "denoise: samples in one forward pass at most. Found by trying where it is not said.", valueName: "n"))
+            "denoise: samples in one forward pass at most, 2 or more, as a guided one is two. Found by trying where it is not said.",
+            valueName: "n"))
     var slots: Int?
 
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "denoise: write a running job down after every so many passes, so that a crash costs it no more.",
+            "denoise: write a running job down after every so many passes, where --checkpoint-seconds and what writing costs allow it: a crash costs it what came since.",
             valueName: "n"))
     var checkpointEvery = 16
 
@@ -112,12 +113,12 @@ struct Work: AsyncParsableCommand {
         guard role == .denoise || state != nil else {
             throw ValidationError("A trainer keeps what it was entrusted with: name its folder with --state DIR")
         }
-        guard (1...4096).contains(batch), slots.map({ (1...4096).contains($0) }) ?? true, (1...256).contains(threads),
+        guard (1...4096).contains(batch), slots.map({ (2...4096).contains($0) }) ?? true, (1...256).contains(threads),
             publishEvery > 0, checkpointEvery > 0, checkpointSeconds >= 0,
             images.map({ $0 > 0 }) ?? true, learningRate > 0, learningRate.isFinite
         else {
             throw ValidationError(
-                "--batch, --slots, --threads, --images, --publish-every, --checkpoint-every and --learning-rate must be above 0, --batch and --slots at most 4096"
+                "--batch, --slots, --threads, --images, --publish-every, --checkpoint-every and --learning-rate must be above 0, --slots at least 2, --batch and --slots at most 4096"
             )
         }
         guard role == .denoise || device.device == .cpu else {

@@ -1,5 +1,6 @@
 import ArgumentParser
 import BrokerBench
+import CommandOptions
 import Foundation
 
 /// `collafuse bench`
@@ -64,9 +65,10 @@ struct BrokerBenchCommand: AsyncParsableCommand {
         settings.seconds = seconds ?? settings.seconds
         settings.rounds = rounds ?? settings.rounds
         settings.folder = folder.map { URL(filePath: $0) }
+        let file = try json.map { try ReportFile($0) }
         let figures = try await BrokerBench(settings) { print($0) }.run()
         print(figures.text)
-        if let json { try figures.json.write(to: URL(filePath: json)) }
+        try file?.write(figures.json)
     }
 }
 

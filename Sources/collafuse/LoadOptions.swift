@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandOptions
 import Foundation
 import LoadTest
 import Topology
@@ -153,26 +154,15 @@ struct LoadOutput: ParsableArguments {
         let wanted: [(String?, @Sendable (Report) -> String)] = [
             (json, { $0.json + "\n" }), (csv, \.csv), (hdr, \.hdr), (html, \.html),
         ]
-        var files: [(FileHandle, @Sendable (Report) -> String)] = []
-        for case (let path?, let content) in wanted {
-            let url = URL(filePath: path)
-            do {
-                try FileManager.default.createDirectory(
-                    at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-                try Data().write(to: url)
-                files.append((try FileHandle(forWritingTo: url), content))
-            } catch {
-                throw ValidationError("\(path) cannot be written: \(error.localizedDescription)")
-            }
-        }
-        return Files(files: files)
+        return Files(
+            files: try wanted.compactMap { path, content in try path.map { (try ReportFile($0), content) } })
     }
 
     struct Files {
-        let files: [(handle: FileHandle, content: @Sendable (Report) -> String)]
+        let files: [(file: ReportFile, content: @Sendable (Report) -> String)]
 
         func write(_ report: Report) throws {
-            for file in files { try file.handle.write(contentsOf: Data(file.content(report).utf8)) }
+            for (file, content) in files { try file.write(Data(content(report).utf8)) }
         }
     }
 }

@@ -93,6 +93,11 @@ import Wire
         named.seed = sets[0].seed
         let same = try await client.sample(named)
         #expect(zip(same.values, sets[0].values).allSatisfy { abs($0 - $1) < 1e-3 })
+        // η reaches both halves: other noise, another sample.
+        named.eta = 1
+        let noisy = try await client.sample(named)
+        #expect(zip(noisy.atCut, sets[0].atCut).contains { abs($0 - $1) > 0.1 } && noisy.values != sets[0].values)
+        named.eta = 0
         // The head's own noise is not that of the seed that the workers know.
         named.sampler = .ddpm
         let ancestral = try await client.sample(named)

@@ -102,6 +102,22 @@ import Trust
             _ = try await client.sample(SampleRequest(held: [10], perLabel: 1, cut: 500))
         }
         #expect(label.code == .badRequest && label.message.contains("0…9"), "\(label)")
+        // What the head could not finish is not begun.
+        for steps in [-1, 0, 1, 1001, 1_000_000_000, .max] {
+            let request = SampleRequest(held: [0], perLabel: 1, cut: 500, steps: steps)
+            let error = try await clientError { _ = try await client.sample(request) }
+            #expect(error.code == .badRequest && error.message.contains("steps"), "\(error)")
+        }
+        for (each, others) in [(100_001, 0), (50_000, 50_000), (.max, 0), (1, .max), (.max, .max)] {
+            let request = SampleRequest(held: [0], perLabel: each, unseenPerLabel: others, cut: 500)
+            let error = try await clientError { _ = try await client.sample(request) }
+            #expect(error.code == .badRequest && error.message.contains("100000 samples in all"), "\(error)")
+        }
+        for (sampler, eta) in [(SamplerChoice.ddim, 1.5), (.ddim, -1), (.ddim, .nan), (.heun, 0.5)] {
+            let request = SampleRequest(held: [0], perLabel: 1, cut: 500, sampler: sampler, eta: eta)
+            #expect(try await clientError { _ = try await client.sample(request) }.code == .badRequest)
+        }
+        #expect(try await client.release.jobs().isEmpty)
     }
 
     @Test func keysAndHomes() async throws {

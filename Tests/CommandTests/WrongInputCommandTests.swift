@@ -90,6 +90,14 @@ import Testing
             try expect(64, "There is no cuda:255: ", from: command + ["--device", "cuda:255"])
             try expect(64, "--device", "gpu", from: command + ["--device", "gpu"])
         }
+        for bench in ["denoise", "device", "broker"] {
+            let more = bench == "device" ? ["--device", "cpu"] : []
+            try expect(
+                64, "file/below.json cannot be written", from: ["bench", bench, "--json", "file/below.json"] + more)
+        }
+        try expect(64, "small vs eager, ", from: ["bench", "denoise", "--only", "nonsense"])
+        try expect(64, "--slots at least 2", from: worker + ["--role", "denoise", "--registry", "r", "--slots", "1"])
+        for eta in ["nan", "2"] { try expect(64, "--eta", from: sample + ["--out", "o", "--eta", eta]) }
         try expect(
             64, "--device is for --role denoise",
             from: worker + ["--role", "train", "--registry", "r", "--state", "s", "--device", "cuda"])

@@ -79,16 +79,22 @@ def frechet(one, other):
     return float((one.mean(0) - other.mean(0)).square().sum() + a.trace() + b.trace() - 2 * cross)
 
 
+def called(options, *words):
+    subprocess.run([str(word) for word in [options.binaries / "collafuse", *words]], check=True, stdout=subprocess.DEVNULL)
+
+
 def trained(options, folder, seed, precision):
-    """Where the model lies, and how many images a second it was trained on."""
-    home = folder / f"{precision}-{seed}"
+    """Where the model lies, and how many images a second it was trained on. Each is a client of its own, as a client has one home."""
+    name = f"{precision}-{seed}"
+    home = folder / name
+    called(options, "keys", "add", "client", name, "--keys", folder / "keys")
     words = [
-        options.binaries / "collafuse", "client", "train", "--kit", folder / "keys/nodes/north", "--deployment", folder / "keys/public",
+        "client", "train", "--kit", folder / "keys/nodes" / name, "--deployment", folder / "keys/public",
         "--broker", "tcp://127.0.0.1:9", "--home", home, "--images", DIGITS, "--cut", CUT, "--for", options.images, "--seed", seed,
         "--precision", precision,
     ]
     begun = time.perf_counter()
-    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    called(options, *words)
     [model] = home.glob(f"heads/*/cut-{CUT}")
     return model, options.images / (time.perf_counter() - begun)
 
@@ -106,13 +112,9 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         folder = pathlib.Path(scratch)
         (folder / "topology.yaml").write_text(TOPOLOGY)
-        keys = [
-            ["init", folder / "keys"], ["add", "client", "north", "--keys", folder / "keys"],
-            ["run", folder / "topology.yaml", "--keys", folder / "keys"],
-        ]
-        for words in keys:
-            command = [options.binaries / "collafuse", "keys", *words]
-            subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
+        called(options, "keys", "init", folder / "keys")
+        called(options, "keys", "add", "broker", "broker", "--keys", folder / "keys")
+        called(options, "keys", "run", folder / "topology.yaml", "--keys", folder / "keys")
         for seed in range(options.seeds):
             for precision in ["single", "mixed"]:
                 model, rate = trained(options, folder, seed, precision)

@@ -30,12 +30,42 @@ struct HeadSampler {
     private let head: Denoiser<UNet>
     /// Labels that the head was trained on.
     private let known: Set<Int>
+    /// The workers' steps, from T to the cut, and the head's, from there to 0.
+    private let toCut: TimestepList
+    private let toEnd: TimestepList
 
-    /// - Throws: `badRequest` for labels, steps or samplers that cannot be; `noHead`.
+    /// All that one call draws is held in memory until it is saved.
+    private static let mostSamples = 100_000
+
+    /// - Throws: `badRequest` for labels, steps or numbers of samples that cannot be; `noHead`.
     init(_ request: SampleRequest, run: RunDescriptor, cut: Cut, home: HeadHome) throws {
         guard request.held.allSatisfy({ (0..<max(1, run.nullLabel)).contains($0) }) else {
             throw ClientError(.badRequest, "labels lie in 0…\(run.nullLabel - 1)")
         }
+        let held = request.text?.prompts(guidance: request.guidance) ?? max(1, request.held.count)
+        let unseen = request.text == nil ? max(0, run.nullLabel - request.held.count) : 0
+        let (mine, others) = (
+            held.multipliedReportingOverflow(by: request.perLabel),
+            unseen.multipliedReportingOverflow(by: request.unseenPerLabel)
+        )
+        guard !mine.overflow, !others.overflow, mine.partialValue <= Self.mostSamples,
+            others.partialValue <= Self.mostSamples - mine.partialValue
+        else {
+            throw ClientError(
+                .badRequest,
+                "one call draws at most \(Self.mostSamples) samples in all: ask for fewer of each, and again")
+        }
+        let top = run.schedule.timesteps
+        guard request.steps <= top else {
+            throw ClientError(.badRequest, "\(request.steps) steps are more than the chain's \(top)")
+        }
+        // Their share of the chain, but at least one step, and one for the head.
+        let share = Int((Double(request.steps * (top - cut.timestep)) / Double(top)).rounded())
+        let workerSteps = min(max(1, share), request.steps - 1)
+        do {
+            toCut = try TimestepList(from: top, to: cut.timestep, steps: workerSteps)
+            toEnd = try TimestepList(from: cut.timestep, to: 0, steps: request.steps - workerSteps)
+        } catch { throw ClientError(.badRequest, error.message) }
         let model = try home.load(cut)
         self.run = run
         self.request = request
@@ -67,15 +97,14 @@ struct HeadSampler {
     }
 
     /// What brings a chunk from T to the cut, but for the seed.
-    func message(_ chunk: Chunk) throws(ChainError) -> WireDenoiseRequest {
+    func message(_ chunk: Chunk) -> WireDenoiseRequest {
         var message = WireDenoiseRequest()
         message.firstSample = chunk.first
         message.label = chunk.labels.map(UInt32.init)
         message.cut = UInt32(cut.timestep)
         message.sampler = WireSamplerKind(request.sampler.name)
-        message.timestep = try TimestepList(
-            from: run.schedule.timesteps, to: cut.timestep, steps: workerSteps
-        ).timesteps.map(UInt32.init)
+        message.eta = request.eta
+        message.timestep = toCut.timesteps.map(UInt32.init)
         message.guidance = request.guidance
         message.clip = 1
         message.previewEvery = UInt32(clamping: request.previewEvery)
@@ -104,15 +133,14 @@ struct HeadSampler {
             throw ClientError(.untrusted, "the worker's answer does not hold the samples that were asked for: \(error)")
         }
         let state = try ChainState(received: x, at: chunk.labels.map { _ in cut.timestep }, imageShape: shape)
-        let timesteps = try TimestepList(from: cut.timestep, to: 0, steps: max(1, request.steps - workerSteps))
-        let sampler = Sampler(request.sampler.name)
+        let sampler = Sampler(request.sampler.name, eta: request.eta)
         let plans = chunk.labels.enumerated().map { index, label in
             let isKnown = known.contains(label) || label == run.nullLabel
             // A label that the head never saw says nothing to it: such a sample is finished without one, and without fresh noise,
             // which the head would turn into what it knows.
             return SamplePlan(
                 seed: seed, number: chunk.first + UInt32(index), label: isKnown ? label : run.nullLabel,
-                timesteps: timesteps,
+                timesteps: toEnd,
                 sampler: isKnown ? sampler : sampler.withoutNoise,
                 guidance: isKnown && request.text == nil ? request.guidance : 1)
         }
@@ -120,13 +148,6 @@ struct HeadSampler {
         return chunk.labels.enumerated().map { index, label in
             Drawn(label: label, atCut: x[index..<index + 1].floats, final: final[index..<index + 1].floats)
         }
-    }
-
-    /// The workers' share of the steps: their share of the chain, but at least one, and one for the head.
-    private var workerSteps: Int {
-        let top = run.schedule.timesteps
-        let share = Int((Double(request.steps * (top - cut.timestep)) / Double(top)).rounded())
-        return min(max(1, share), max(1, request.steps - 1), top - cut.timestep)
     }
 }
 

@@ -25,6 +25,8 @@ public struct SampleRequest: Sendable {
     /// Steps over the whole chain, shared between workers and head by their share of it.
     public var steps: Int
     public var sampler: SamplerChoice
+    /// η of DDIM, 0…1: how much of DDPM's noise is added on the way.
+    public var eta: Double
     /// Weight of classifier-free guidance on both halves; 0 and 1: none.
     public var guidance: Double
     /// The same seed draws the same samples from the same models, in the same home. nil: that of a call that was interrupted and asked
@@ -44,7 +46,8 @@ public struct SampleRequest: Sendable {
 
     public init(
         held: [Int], perLabel: Int, unseenPerLabel: Int = 0, cut: Int, steps: Int = 50, sampler: SamplerChoice = .ddim,
-        guidance: Double = 1, seed: UInt64? = nil, chunk: Int = 32, previewEvery: Int = 0, within: Double? = nil,
+        eta: Double = 0, guidance: Double = 1, seed: UInt64? = nil, chunk: Int = 32, previewEvery: Int = 0,
+        within: Double? = nil,
         text: PromptEmbeddings? = nil, threads: Int = 1
     ) {
         self.held = held
@@ -53,6 +56,7 @@ public struct SampleRequest: Sendable {
         self.cut = cut
         self.steps = steps
         self.sampler = sampler
+        self.eta = eta
         self.guidance = guidance
         self.seed = seed
         self.chunk = chunk
@@ -76,6 +80,9 @@ public struct SampleRequest: Sendable {
                 .badRequest,
                 "samples are drawn in at least 2 steps, 1 to 1024 in a job, with at least one thread and guidance in 0…100"
             )
+        }
+        guard (0...1).contains(eta), eta == 0 || sampler == .ddim else {
+            throw ClientError(.badRequest, "eta is DDIM's, and lies in 0…1")
         }
         if let text, text.prompts(guidance: guidance) < 1 {
             throw ClientError(.badRequest, "guidance leads away from the last prompt, the empty one: there is no other")
