@@ -105,7 +105,7 @@ let floor4: [Target] = [
         "LoadTest",
         [
             "Workbench", "Exchange", "Fabric", "Sealing", "Trust", "Wire", "Chain", "Safetensors", "Sodium", "Topology",
-            "Observability", "ZeroMQ", collections, heap, histogram,
+            "Observability", "ZeroMQ", "CProcess", collections, heap, histogram,
         ]),
     room(
         "BrokerBench",

@@ -1,7 +1,4 @@
-internal import Exchange
 internal import Foundation
-internal import Journal
-internal import Wire
 
 /// Whoever takes part in the rounds in which as much as possible goes through.
 enum Side: Hashable, CaseIterable, Sendable {
@@ -96,77 +93,12 @@ extension Bench {
                     rate = seen.outcome.rate
                     result.microseconds[side, default: []].append(seen.microseconds)
                     result.ends[side, default: []].append(seen.ends)
-                    if side == .durable { result.commits.append(seen.commit) }
+                    if let commits = seen.commits { result.commits.append(commits.mean) }
                 }
                 result.rates[side, default: []].append(rate)
                 say("round \(round)/\(settings.rounds)  \(side): \(rate.rounded(to: 0)) jobs/s")
             }
         }
         return result
-    }
-
-    /// The same constant rate through both: half of the least that the broker did in any round, so that it is no more than half of what
-    /// it can do whatever the machine does meanwhile.
-    func latency(_ throughput: Throughput, isDurable: Bool) async throws -> BrokerFigures.Figure {
-        let between: Between = isDurable ? .durable : .memory
-        let rate = (throughput.rates[isDurable ? .durable : .memory]?.min() ?? 0) / 2
-        let load = Load(pace: .rate(rate), seconds: settings.seconds, warmUp: settings.warmUp)
-        var ours: [Outcome] = [], theirs: [Outcome] = [], commits: [Double] = [], alone: [Double] = []
-        for round in 1...settings.rounds {
-            theirs.append(try await measure(.proxy, load).outcome)
-            let seen = try await measure(between, load)
-            ours.append(seen.outcome)
-            commits.append(seen.commit * 1e3)
-            if isDurable { alone.append(try await commitAlone(bytes: load.bytes) * 1e3) }
-            func times(_ outcome: Outcome) -> String {
-                "\(outcome.quantile(0.5).rounded(to: 2)), \(outcome.quantile(0.99).rounded(to: 2)) ms "
-                    + "(sent \(outcome.lag(0.99).rounded(to: 2)) ms late)"
-            }
-            say(
-                "round \(round)/\(settings.rounds)  p50, p99 at \(rate.rounded(to: 0)) jobs/s: \(between) \(times(seen.outcome)), "
-                    + "proxy \(times(theirs[theirs.count - 1]))"
-                    + (isDurable
-                        ? "; commit \(commits[commits.count - 1].rounded(to: 2)), alone \(alone[alone.count - 1].rounded(to: 2)) ms"
-                        : ""))
-        }
-        func added(_ share: Double) -> Double {
-            median(zip(ours, theirs).map { $0.quantile(share) - $1.quantile(share) })
-        }
-        let commit = median(commits)
-        return BrokerFigures.Figure(
-            "p99 at half load \(between)", ours: median(ours.map { $0.quantile(0.99) }),
-            theirs: median(theirs.map { $0.quantile(0.99) }), unit: "ms",
-            ratio: median(zip(ours, theirs).map { $0.quantile(0.99) / $1.quantile(0.99) }), seen: added(0.99),
-            must: isDurable ? 2 * commit + 1 : 1, aim: isDurable ? commit + 0.3 : 0.3, isCost: true,
-            note: "added, at \(rate.rounded(to: 0)) jobs/s; the median job waits \(added(0.5).rounded(to: 2)) ms "
-                + "longer; clients send up to \(median(ours.map { $0.lag(0.99) }).rounded(to: 2)) ms late"
-                + (isDurable
-                    ? "; a commit takes \(commit.rounded(to: 2)) ms, alone \(median(alone).rounded(to: 2)) ms" : ""))
-    }
-
-    /// Seconds of a commit that stores a job and a result of so many bytes, on the same disk, when nothing else is done.
-    private func commitAlone(bytes: Int) async throws -> Double {
-        let file = folder.appending(path: "alone/journal.sqlite")
-        try? FileManager.default.removeItem(at: file.deletingLastPathComponent())
-        let keys = keys
-        return try await onOwnThread("commits") {
-            let store = try SQLiteStore(file)
-            _ = try store.recover()
-            let client = try keys.client(0), clock = ContinuousClock()
-            var random = SystemRandomNumberGenerator()
-            let sealed = [UInt8](repeating: 0x5A, count: bytes), header = [UInt8](repeating: 0x5A, count: 200)
-            var former: JobKey?
-            var times: [Double] = []
-            for _ in 0..<100 {
-                let envelope = keys.envelope(client, JobID.random(using: &random))
-                var entries: [JournalEntry] = [.accepted(envelope.key, envelope: envelope.bytes, sealed: sealed)]
-                if let former { entries.append(.finished(former, header: header, sealed: sealed, keptUntil: 0)) }
-                former = envelope.key
-                let start = clock.now
-                try store.commit(entries)
-                times.append((clock.now - start) / .seconds(1))
-            }
-            return median(times)
-        }
     }
 }

@@ -24,8 +24,8 @@ struct Bench: Sendable {
         let microseconds: Double
         /// The same of the clients' and workers' side.
         let ends: Double
-        /// Seconds of a commit, on average.
-        let commit: Double
+        /// nil: it keeps no journal.
+        let commits: Server.Commits?
     }
 
     func start(_ between: Between) async throws -> Server {
@@ -57,7 +57,8 @@ struct Bench: Sendable {
         let jobs = outcome.rate * (load.seconds + load.warmUp)
         return Seen(
             outcome: outcome, microseconds: used / jobs * 1e6, ends: own / jobs * 1e6,
-            commit: between == .durable ? try Server.meanCommit(in: folder) : 0)
+            commits: between == .durable
+                ? try Server.commits(in: folder, during: load.seconds + load.warmUp) : nil)
     }
 
     func drive(

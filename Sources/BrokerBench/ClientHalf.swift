@@ -20,6 +20,8 @@ final class ClientHalf {
     private var payload: [UInt8] = []
     /// By number: when the job was due; 0: it is over.
     private var due: [Int64] = []
+    /// By number: when it was sent.
+    private var sent: [Int64] = []
     private var underWay = 0
     private var isSubmitting = false
     /// A completed job is followed by another.
@@ -28,6 +30,7 @@ final class ClientHalf {
     private var completions: [Int64] = []
     private var latencies: [Int64] = []
     private var lags: [Int64] = []
+    private var answers: [Int64] = []
     private var nextPing: Int64 = 0
     /// They had more to read than their turn allowed.
     private var unread: Set<Int> = []
@@ -129,13 +132,14 @@ final class ClientHalf {
         }
         return Outcome(
             rate: Double(completions.count - 1) / (Double(last - first) / 1e9), latencies: latencies.sorted(),
-            lags: lags.sorted())
+            lags: lags.sorted(), answers: answers.sorted())
     }
 
     /// The client is to be served afterwards.
     private func submit(_ client: Int, due time: Int64) throws {
         let envelope = stamps[client].envelope(due.count)
         due.append(time)
+        sent.append(Moment.now().uptime)
         underWay += 1
         switch middle {
         case .broker: try lines[client].send(.submit(WireSubmit()), [envelope, payload])
@@ -203,7 +207,10 @@ final class ClientHalf {
         }
         let now = Moment.now().uptime
         if measured.contains(now) { completions.append(now) }
-        if measured.contains(due[number]) { latencies.append(now - due[number]) }
+        if measured.contains(due[number]) {
+            latencies.append(now - due[number])
+            answers.append(now - sent[number])
+        }
         due[number] = 0
         underWay -= 1
         if isClosed, isSubmitting, now < measured.upperBound { try submit(client, due: now) }

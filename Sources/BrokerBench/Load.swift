@@ -23,6 +23,8 @@ struct Outcome: Sendable {
     let latencies: [Int64]
     /// From when a job was due to when it was sent, which is the clients' own doing; nanoseconds, rising.
     let lags: [Int64]
+    /// From when a job was sent to when its result had come in; nanoseconds, rising.
+    let answers: [Int64]
 
     /// In milliseconds.
     func quantile(_ share: Double) -> Double { Self.quantile(share, of: latencies) }
@@ -30,7 +32,10 @@ struct Outcome: Sendable {
     /// The clients' own part of it, in milliseconds.
     func lag(_ share: Double) -> Double { Self.quantile(share, of: lags) }
 
-    private static func quantile(_ share: Double, of values: [Int64]) -> Double {
+    /// What is left without the clients' own part, in milliseconds.
+    func answer(_ share: Double) -> Double { Self.quantile(share, of: answers) }
+
+    static func quantile(_ share: Double, of values: [Int64]) -> Double {
         guard !values.isEmpty else { return .nan }
         let place = min(values.count - 1, Int((Double(values.count) * share).rounded(.up)) - 1)
         return Double(values[max(0, place)]) / 1e6

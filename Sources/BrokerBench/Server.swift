@@ -22,7 +22,6 @@ final class Server {
     }
 
     private let companions = Companions()
-    private let name: String
     private let folder: URL
     private(set) var clients = ""
     private(set) var workers = ""
@@ -34,7 +33,6 @@ final class Server {
     ///   - command: of `collafuse`; it announces where it listens.
     ///   - folder: for what it says.
     init(_ name: String, binary: URL, command: [String], in folder: URL) async throws {
-        self.name = name
         self.folder = folder
         let announce = folder.appending(path: "\(name).json"), log = folder.appending(path: "\(name).log")
         try? FileManager.default.removeItem(at: announce)
@@ -93,19 +91,34 @@ final class Server {
 
     private static func metrics(in folder: URL) -> URL { folder.appending(path: "broker.jsonl") }
 
-    /// Of a broker that was stopped: seconds that the mean commit took.
-    static func meanCommit(in folder: URL) throws -> Double {
+    /// What a broker did to its disk.
+    struct Commits: Sendable {
+        /// Seconds that one took, on average.
+        let mean: Double
+        /// A second.
+        let rate: Double
+        /// Of payloads, results and rows in one, on average.
+        let bytes: Int
+    }
+
+    /// Of a broker that was stopped, and had work for so many seconds.
+    static func commits(in folder: URL, during seconds: Double) throws -> Commits {
         struct Line: Decodable {
             let commits: Int
+            let bytes: Int
             let seconds: Double
 
-            enum CodingKeys: String, CodingKey { case commits = "journal_commits", seconds = "journal_seconds" }
+            enum CodingKeys: String, CodingKey {
+                case commits = "journal_commits", bytes = "journal_bytes", seconds = "journal_seconds"
+            }
         }
         let text = try String(contentsOf: metrics(in: folder), encoding: .utf8)
         guard let last = text.split(separator: "\n").last,
             let line = try? JSONDecoder().decode(Line.self, from: Data(last.utf8)), line.commits > 0
         else { throw BenchFault("the broker wrote no figures of its journal") }
-        return line.seconds / Double(line.commits)
+        return Commits(
+            mean: line.seconds / Double(line.commits), rate: Double(line.commits) / seconds,
+            bytes: line.bytes / line.commits)
     }
 
     /// Bytes of memory that are its alone and resident.
@@ -118,15 +131,15 @@ final class Server {
     }
 
     /// Seconds of processor time that it has used.
-    var processorTime: Double {
-        get throws {
-            let line = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
-            // The name, in parentheses, may hold spaces.
-            let fields = line.split(separator: ")").last?.split(separator: " ") ?? []
-            guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
-                throw BenchFault("the system does not say what time \(name) has used")
-            }
-            return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    var processorTime: Double { get throws { try Self.processorTime(of: process) } }
+
+    static func processorTime(of process: pid_t) throws -> Double {
+        let line = try String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+        // The name, in parentheses, may hold spaces.
+        let fields = line.split(separator: ")").last?.split(separator: " ") ?? []
+        guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else {
+            throw BenchFault("the system does not say what time process \(process) has used")
         }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
     }
 }

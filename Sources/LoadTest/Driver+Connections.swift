@@ -118,6 +118,8 @@ extension Driver {
             // Its ACCEPTED went down with a connection.
             if job.accepted == nil { board.count { $0.tenants[job.tenant].counts.accepted += 1 } }
             jobs[id]?.hasResult = true
+            jobs[id]?.kept += sealed.count
+            kept += sealed.count
             results.append((id, header, sealed, now))
         case .preview, .status, .ackStored: break
         }
@@ -168,7 +170,10 @@ extension Driver {
 
     func ring() throws {
         let now = Moment.now()
-        while let alarm = alarms.min, alarm.at <= now.uptime {
+        while true {
+            // Before each: thousands may ring at once, as clients that came into session together.
+            try keepTime()
+            guard let alarm = alarms.min, alarm.at <= now.uptime else { break }
             alarms.removeMin()
             let place = alarm.client
             switch alarm.kind {

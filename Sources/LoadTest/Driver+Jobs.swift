@@ -20,12 +20,20 @@ extension Driver {
     }
 
     func make(_ tenant: Int, _ place: Int, due: Int64) throws -> SyntheticJob {
-        let sealer = try clients[place].sealer ?? keys.sealer(clients[place].number)
-        return try maker.make(
-            settings.plan.tenants[tenant], at: tenant, client: place, by: sealer, due: due)
+        try maker.make(
+            settings.plan.tenants[tenant], at: tenant, client: place, by: clients[place].sealer, due: due)
     }
 
-    func sendWhatIsDue() throws {
+    /// Sends what is due, and seals a little of what should have been sealed by now: a loop that is asked for too much still reads.
+    func keepTime() throws {
+        try sendWhatIsDue()
+        for _ in 0..<2 where timetable.next <= Moment.now().uptime {
+            guard try sealNext() else { return }
+            try sendWhatIsDue()
+        }
+    }
+
+    private func sendWhatIsDue() throws {
         var now = Moment.now().uptime
         while let job = sealed.first, job.due <= now {
             sealed.removeFirst()
@@ -36,7 +44,7 @@ extension Driver {
     }
 
     func send(_ job: SyntheticJob) throws {
-        guard jobs.count < settings.mostUnderWay else {
+        guard jobs.count < settings.mostUnderWay, kept < settings.mostKept else {
             board.count { $0.tenants[job.tenant].counts.offered += 1 }
             return
         }
@@ -49,6 +57,8 @@ extension Driver {
         let id = job.envelope.job, place = job.client
         let actions = clients[place].core.handle(.submit(job.envelope, sealed: job.sealed), at: .now())
         let size = job.sealed.count + job.envelope.bytes.count
+        job.kept = size
+        kept += size
         job.sealed = []
         jobs[id] = job
         timeouts.append((job.due + settings.plan.timeout.nanoseconds, id))
@@ -105,6 +115,7 @@ extension Driver {
     /// The job is over; a client that thinks thinks of the next.
     func finish(_ id: JobID, _ change: @Sendable (inout Tally.Counts) -> Void) {
         guard let job = jobs.removeValue(forKey: id) else { return }
+        kept -= job.kept
         board.count { change(&$0.tenants[job.tenant].counts) }
         guard let think = settings.plan.tenants[job.tenant].think else { return }
         let pause = Int64(Double(think.nanoseconds) * random.exponential())

@@ -1,3 +1,4 @@
+internal import CProcess
 internal import DequeModule
 internal import Exchange
 internal import Fabric
@@ -22,8 +23,9 @@ final class Driver {
         let drivers: Int
         /// Whether samples must be those of a stub.
         let isStub: Bool
-        /// Jobs under way here beyond which none is sent.
+        /// Jobs under way here, and bytes that are kept for them, beyond which none is sent.
         let mostUnderWay: Int
+        let mostKept: Int
         let link: LinkConfiguration
         /// Of the jobs; nil: they are not kept.
         let log: URL?
@@ -56,6 +58,8 @@ final class Driver {
     var results: Deque<(job: JobID, header: [UInt8], sealed: [UInt8], at: Int64)> = []
     /// Results that nobody waits for, of a job that was judged before, or of an earlier generator; only to be acknowledged.
     var strays: Deque<(job: JobID, client: Int)> = []
+    /// Bytes of sealed jobs that their clients' machines hold until there is a result, and of results that wait to be opened.
+    var kept = 0
     var alarms = Heap<Alarm>()
     var blocked: Set<Int> = []
     /// Not yet opened, and opened but not yet welcomed.
@@ -68,10 +72,11 @@ final class Driver {
     /// Handshakes under way at a time: a broker that is asked for more at once lets some wait too long.
     static let mostOpening = 64
     /// Sealed ahead of their time, at most.
-    static let mostSealed = 64
+    static let mostSealed = 256
     /// And no longer before it, in nanoseconds.
     static let ahead: Int64 = 1_000_000_000
-    static let mostKeptSealers = 2_000
+    /// Of the scheduler, in nanoseconds: what comes due while libzmq's thread has the core need not wait for the end of its turn.
+    static let turn: UInt64 = 100_000
 
     init(
         _ settings: Settings, context: Context, keys: LoadKeys, inbox: Inbox<Command>, board: DriverBoard
@@ -102,7 +107,6 @@ final class Driver {
             let begin = clients.count
             for number in first..<first + tenant.clients where number % settings.drivers == settings.place {
                 let position = Double(number - first) / Double(tenant.clients)
-                let kept = number / settings.drivers < Self.mostKeptSealers / settings.drivers
                 let sealer = try keys.sealer(number)
                 clients.append(
                     SyntheticClient(
@@ -110,7 +114,7 @@ final class Driver {
                         broker: number,
                         core: ClientCore(
                             client: sealer.client, configuration: link, random: SplitMix64(seed: random.next())),
-                        sealer: kept ? sealer : nil))
+                        sealer: sealer))
             }
             first += tenant.clients
             timetable.add(begin..<clients.count, of: place, using: &random)
@@ -121,6 +125,7 @@ final class Driver {
     // MARK: the loop
 
     func run() throws {
+        cprocess_take_short_turns(Self.turn)
         // Before anybody is connected: results may wait for them.
         try takeUp()
         while !isOver {
@@ -128,8 +133,12 @@ final class Driver {
             let now = Moment.now().uptime
             let places = try poll.wait(until: nextMoment(now), mayWait: !hasWork(now))
             for command in inbox.takeAll() { take(command) }
-            for place in places where place < clients.count { try read(place) }
-            try sendWhatIsDue()
+            for place in places where place < clients.count {
+                // Before each: many may have news at once.
+                try keepTime()
+                try read(place)
+            }
+            try keepTime()
             try ring()
             for place in blocked where try clients[place].connection?.flush() ?? true { blocked.remove(place) }
             try work()

@@ -18,8 +18,9 @@ package final class LoadRun: Sendable {
         package var threads = 1
         /// Whether samples must be those of a stub.
         package var isStub = true
-        /// Jobs under way in all beyond which no more are sent.
+        /// Jobs under way in all, and bytes of them and of results not yet opened, beyond which no more are sent.
         package var mostUnderWay = 100_000
+        package var mostKept = 512 << 20
         /// How long without a single new session until it is given up.
         package var patience = Duration.seconds(15)
         /// Keeps every job, so that a generator that was killed goes on with those that it has no result of; nil: nothing is kept. For one
@@ -118,7 +119,8 @@ package final class LoadRun: Sendable {
     private func drive(_ place: Int, _ context: Context) async throws {
         let driverSettings = Driver.Settings(
             plan: plan, brokers: brokers, place: place, drivers: inboxes.count, isStub: settings.isStub,
-            mostUnderWay: max(1, settings.mostUnderWay / inboxes.count), link: settings.link, log: settings.log)
+            mostUnderWay: max(1, settings.mostUnderWay / inboxes.count),
+            mostKept: max(1, settings.mostKept / inboxes.count), link: settings.link, log: settings.log)
         let inbox = inboxes[place], board = boards[place], keys = keys
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { (end: CheckedContinuation<Void, any Error>) in

@@ -127,6 +127,11 @@ package struct Report: Sendable {
             "generator  \(Self.rounded(outcome.cpuSeconds, 1)) s of CPU, \(Self.rounded(100 * outcome.cpuSeconds / max(outcome.elapsed, 1e-9), 0))% of a core, "
                 + "sent \(Self.rounded(Double(tally.bytesSent) / 1e6, 1)) MB, received \(Self.rounded(Double(tally.bytesReceived) / 1e6, 1)) MB"
         )
+        if counts.sent < counts.offered {
+            lines.append(
+                "\(counts.offered - counts.sent) jobs were held back here, since too many or too much was under way: results come too slowly, "
+                    + "or this generator is too slow for them")
+        }
         if let wrong = tally.firstWrong { lines.append("the first wrong result: \(wrong)") }
         return lines.joined(separator: "\n")
     }

@@ -23,6 +23,5 @@ struct SyntheticClient {
     var isLookingAway = false
     /// Results that were right, for fairness.
     var done = 0
-    /// Kept for the first clients; others make theirs anew, since it lies in locked memory.
-    var sealer: JobSealer?
+    let sealer: JobSealer
 }

@@ -25,13 +25,15 @@ struct SyntheticJob {
     let envelope: Envelope
     let ephemeral: X25519KeyPair
     let poolKey: [UInt8]
-    /// Let go once it is sent.
+    /// Let go once it is sent; the client's machine has it then.
     var sealed: [UInt8]
     let expectation: Expectation
     var accepted: Int64?
     var hasTimedOut = false
     /// A result came and waits to be opened.
     var hasResult = false
+    /// Bytes that are kept for it: of the job once it is sent, and of its result.
+    var kept = 0
 }
 
 /// Makes jobs and judges what comes back. What it publishes is noise, of nobody's image.

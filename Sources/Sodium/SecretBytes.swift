@@ -1,35 +1,38 @@
 internal import CSodium
 
-/// A secret in memory of its own: between guard pages, locked out of swap where the system allows it, read-only once
-/// made, and overwritten with zeroes when the last reference goes.
+/// A secret in memory between guard pages, locked out of swap where the system allows it, written once and overwritten with zeroes when
+/// the last reference goes.
 ///
 ///     let key = try SecretBytes.random(count: 32)
 ///     key.withUnsafeBytes { use($0) }
 ///
-/// It costs three pages and two system calls each, so it is for keys, not for payloads. It prints as its length.
+/// Up to 64 bytes, which every key is, it has a place in memory that such secrets share (`SecretShelf`); a longer one has three pages of its
+/// own, read-only once made. So it is for keys, not for payloads. It prints as its length.
 package final class SecretBytes: @unchecked Sendable, CustomStringConvertible {
-    // Unchecked because of the raw pointer alone: the memory is written in `init` only and read-only from then on (the
-    // pages are protected), and `deinit` runs when no thread holds a reference.
+    // Unchecked because of the raw pointer alone: the memory is written in `init` only, and `deinit` runs when no thread holds a
+    // reference.
     private let memory: UnsafeMutableRawPointer
     package let count: Int
+    private var isOnShelf: Bool { count <= SecretShelf.longest }
 
     /// - Parameter fill: writes the `count` bytes; the memory is handed to it zeroed.
     package init(
         count: Int, filledBy fill: (UnsafeMutablePointer<UInt8>) throws(SodiumError) -> Void
     ) throws(SodiumError) {
         try SodiumLibrary.initialize()
-        guard let memory = sodium_malloc(count) else {
+        let isShort = count <= SecretShelf.longest
+        guard let memory = isShort ? SecretShelf.shared.take() : sodium_malloc(count) else {
             throw SodiumError(.outOfMemory, "no locked memory for a secret of \(count) bytes: raise `ulimit -v`")
         }
-        sodium_memzero(memory, count)
+        if !isShort { sodium_memzero(memory, count) }
         do {
-            try fill(memory.bindMemory(to: UInt8.self, capacity: count))
+            try fill(memory.assumingMemoryBound(to: UInt8.self))
         } catch {
-            sodium_free(memory)
+            if isShort { SecretShelf.shared.giveBack(memory) } else { sodium_free(memory) }
             throw error
         }
         // 0: protected; −1: the system cannot. Then the memory merely stays writable.
-        _ = sodium_mprotect_readonly(memory)
+        if !isShort { _ = sodium_mprotect_readonly(memory) }
         self.memory = memory
         self.count = count
     }
@@ -46,7 +49,8 @@ package final class SecretBytes: @unchecked Sendable, CustomStringConvertible {
     }
 
     deinit {
-        sodium_free(memory)  // zeroes first, and ends the process when a guard page was overrun
+        // Either zeroes first, and ends the process when something wrote beyond the secret.
+        if isOnShelf { SecretShelf.shared.giveBack(memory) } else { sodium_free(memory) }
     }
 
     package func withUnsafeBytes<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {

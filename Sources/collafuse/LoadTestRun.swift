@@ -1,4 +1,5 @@
 import ArgumentParser
+import CProcess
 import Foundation
 import LoadTest
 import ServiceLifecycle
@@ -32,6 +33,7 @@ struct LoadTestRun: AsyncParsableCommand {
     }
 
     func run() async throws {
+        cprocess_keep_heap(64 << 20)
         let plan = try load.readPlan()
         let goals = try output.goals()
         let files = try output.open()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CProcess
 import CommandOptions
 import Foundation
 import Logging
@@ -60,6 +61,7 @@ struct StubWork: AsyncParsableCommand {
     }
 
     func run() async throws {
+        cprocess_keep_heap(64 << 20)
         let kits = workers.map { count in (1...count).map { "\(kit)-\($0)" } } ?? [kit]
         let shown = monitoring.monitoring(logs.logger("worker"))
         let board = shown.board.map { WorkerBoard($0, workers: kits.count) }

@@ -80,6 +80,21 @@ import Workbench
         #expect(report.counts.done == 16)
     }
 
+    /// Nothing is answered, and much is asked for: the generator keeps no more than it may, and says so.
+    @Test func whatIsKeptIsBounded() async throws {
+        let scene = try await LoadScene(clients: 2, workers: 1) { identity in
+            StubEngine(desk: identity.desk, run: identity.run, service: 60_000_000_000, slots: 4)
+        }
+        let plan = LoadPlan(
+            arrivals: .constant, stages: [.init(duration: .seconds(1), from: 40, to: 40)],
+            tenants: [.init(name: "a", clients: 2, publish: 0)], timeout: .milliseconds(300), drain: .milliseconds(300))
+        // Whatever it denoises, a job without images takes a kibibyte and what sealing adds.
+        let report = try await scene.load(plan, mostKept: 8 << 10)
+        #expect(report.counts.offered == 40)
+        #expect((4...8).contains(report.counts.sent), "\(report.text)")
+        #expect(report.text.contains("\(40 - report.counts.sent) jobs were held back here"))
+    }
+
     /// A worker that never answers: jobs time out, and those that were accepted are told as lost.
     @Test func whatNeverComesBackIsLost() async throws {
         let scene = try await LoadScene(clients: 2, workers: 1) { identity in

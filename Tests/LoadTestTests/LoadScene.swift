@@ -77,9 +77,11 @@ final class LoadScene: Sendable {
     }
 
     func load(
-        _ plan: LoadPlan, threads: Int = 1, link: LinkConfiguration = LinkConfiguration(), log: URL? = nil
+        _ plan: LoadPlan, threads: Int = 1, link: LinkConfiguration = LinkConfiguration(), log: URL? = nil,
+        mostKept: Int? = nil
     ) async throws -> Report {
         var settings = LoadRun.Settings()
+        settings.mostKept = mostKept ?? settings.mostKept
         settings.threads = threads
         settings.link = link
         settings.log = log

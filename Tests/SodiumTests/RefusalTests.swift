@@ -1,5 +1,6 @@
-import Sodium
 import Testing
+
+@testable import Sodium
 
 struct RefusalTests {
     @Test("an AEAD message with any byte changed, cut short or drawn out is refused")
@@ -86,5 +87,30 @@ struct RefusalTests {
         #expect(try secret.slice(1..<3).isEqual(to: SecretBytes(copying: [8, 9])))
         #expect(throws: SodiumError.self) { try secret.slice(2..<4) }
         #expect(isEqualInConstantTime([1, 2], [1, 2]) && !isEqualInConstantTime([1, 2], [1, 3]))
+    }
+
+    @Test("places of secrets are used again, zeroed, and thousands at a time need few blocks")
+    func shelf() throws {
+        func hold(_ count: Int) throws {
+            var held: [SecretBytes] = []
+            for number in 0..<count {
+                held.append(try SecretBytes(copying: [UInt8](repeating: UInt8(number & 255), count: 64)))
+            }
+            // Each has its own.
+            #expect(
+                held.enumerated().allSatisfy { number, secret in
+                    secret.withUnsafeBytes { $0.allSatisfy { $0 == UInt8(number & 255) } }
+                })
+        }
+        try hold(3_000)
+        let blocks = SecretShelf.shared.blocks
+        for _ in 0..<20 { try hold(3_000) }
+        // Other tests take some meanwhile.
+        #expect(SecretShelf.shared.blocks < blocks + 20)
+        var isZeroed = true
+        _ = try SecretBytes(count: 64) { memory in isZeroed = (0..<64).allSatisfy { memory[$0] == 0 } }
+        #expect(isZeroed)
+        let long = try SecretBytes(copying: [UInt8](repeating: 7, count: 65))
+        #expect(long.withUnsafeBytes { $0.allSatisfy { $0 == 7 } })
     }
 }

@@ -15,3 +15,7 @@ int cprocess_spawn(const char *path, char *const argv[], char *const envp[], int
 // Lets the allocator keep so many free bytes at the end of each of its heaps. By default it gives back what is above 128 kB: a process
 // through which large messages pass would then fault the same pages in again and again.
 void cprocess_keep_heap(size_t bytes);
+
+// Asks the scheduler for turns of so many nanoseconds for the calling thread: when it wakes, it does not wait until the turn of a thread
+// with longer ones is over. Its share stays what it was. Where the system knows no such thing, nothing happens.
+void cprocess_take_short_turns(unsigned long long nanoseconds);

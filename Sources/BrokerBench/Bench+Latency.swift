@@ -1,0 +1,68 @@
+internal import Foundation
+
+/// Waiting times at half of what goes through.
+extension Bench {
+    /// The same constant rate through both: half of the least that the broker did in any round, so that it is no more than half of what
+    /// it can do whatever the machine does meanwhile. Both of a pair run one right after the other, and either is first in every second pair: of
+    /// a machine that gets slower they have the same. What is said is the median of the pairs' differences.
+    func latency(_ throughput: Throughput, isDurable: Bool) async throws -> BrokerFigures.Figure {
+        let between: Between = isDurable ? .durable : .memory
+        let rate = (throughput.rates[isDurable ? .durable : .memory]?.min() ?? 0) / 2
+        let load = Load(pace: .rate(rate), seconds: settings.seconds, warmUp: settings.warmUp)
+        var ours: [Outcome] = [], theirs: [Outcome] = [], commits: [Double] = [], floor: [Double] = []
+        let pairs = 2 * settings.rounds
+        for pair in 1...pairs {
+            let isFirst = pair.isMultiple(of: 2)
+            var before: Seen?
+            if isFirst { before = try await measure(between, load) }
+            theirs.append(try await measure(.proxy, load).outcome)
+            let seen: Seen
+            if let before { seen = before } else { seen = try await measure(between, load) }
+            ours.append(seen.outcome)
+            if let journal = seen.commits {
+                commits.append(journal.mean * 1e3)
+                floor.append(try await twoInARow(journal))
+            }
+            func times(_ outcome: Outcome) -> String {
+                "\(outcome.quantile(0.5).rounded(to: 2)), \(outcome.quantile(0.99).rounded(to: 2)) ms "
+                    + "(sent \(outcome.lag(0.99).rounded(to: 2)) ms late)"
+            }
+            say(
+                "pair \(pair)/\(pairs)  p50, p99 at \(rate.rounded(to: 0)) jobs/s: \(between) \(times(seen.outcome)), "
+                    + "proxy \(times(theirs[theirs.count - 1]))"
+                    + (commits.last.map { "; commit \($0.rounded(to: 2)) ms" } ?? ""))
+        }
+        func added(_ value: (Outcome) -> Double) -> [Double] {
+            zip(ours, theirs).map { value($0) - value($1) }.sorted()
+        }
+        let p99 = added { $0.quantile(0.99) }, commit = median(commits), quarter = pairs / 4
+        var note = [
+            "added, at \(rate.rounded(to: 0)) jobs/s",
+            "half of the \(pairs) pairs between \(p99[quarter].rounded(to: 2)) and \(p99[pairs - 1 - quarter].rounded(to: 2))",
+            "counted from when a job was sent and not from when it was due \(median(added { $0.answer(0.99) }).rounded(to: 2))",
+            "of p95 \(median(added { $0.quantile(0.95) }).rounded(to: 2)), of p50 \(median(added { $0.quantile(0.5) }).rounded(to: 2))",
+        ]
+        if isDurable {
+            note += [
+                "a commit takes \(commit.rounded(to: 2))",
+                "the disk alone, asked for the same at the same pace, p99 \(median(floor).rounded(to: 2)) for two in a row",
+            ]
+        }
+        return BrokerFigures.Figure(
+            "p99 at half load \(between)", ours: median(ours.map { $0.quantile(0.99) }),
+            theirs: median(theirs.map { $0.quantile(0.99) }), unit: "ms",
+            ratio: median(zip(ours, theirs).map { $0.quantile(0.99) / $1.quantile(0.99) }), seen: median(p99),
+            must: isDurable ? 2 * commit + 1 : 1, aim: isDurable ? commit + 0.3 : 0.3, isCost: true,
+            note: note.joined(separator: "; "))
+    }
+
+    /// What the disk takes for the same bytes at the same pace when nothing else is done: p99 of two commits in a row, in milliseconds.
+    private func twoInARow(_ commits: Server.Commits) async throws -> Double {
+        let folder = folder, count = max(100, Int(min(1, settings.seconds) * commits.rate))
+        return try await onOwnThread("floor") {
+            let times = try DiskFloor.commits(count, of: commits.bytes, at: commits.rate, in: folder)
+            let pairs = zip(times, times.dropFirst()).map { Int64(($0 + $1) * 1e9) }
+            return Outcome.quantile(0.99, of: pairs.sorted())
+        }
+    }
+}
