@@ -94,8 +94,8 @@ import Testing
         #expect(figures.stepsRedone < 64, "\(figures.stepsRedone)")
     }
 
-    /// Under `collafuse up`, which starts it again.
-    @Test(.timeLimit(.minutes(5))) func aWorkerUnderUp() async throws {
+    /// Under `collafuse up`, which starts them again: the trainer while clients publish, then the one that denoises.
+    @Test(.timeLimit(.minutes(5))) func workersUnderUp() async throws {
         try await inTemporaryFolder { folder in
             let topology = """
                 \(DeploymentScene.run)
@@ -113,6 +113,11 @@ import Testing
             let up = try CommandRun.Running(
                 CommandRun.binaries.appending(path: "collafuse"), ["up", "t.yaml"], in: folder)
             let made = folder.appending(path: "made")
+            let publications = made.appending(path: "workers/trainer/publications")
+            try await poll("clients publish") {
+                !up.process.isRunning || DeploymentScene.storedFiles(in: publications) > 0
+            }
+            for pid in try Self.processes(with: "\(made.path)/keys/nodes/trainer") { kill(pid, SIGKILL) }
             try await poll("a worker works") {
                 guard up.process.isRunning else { return true }
                 return (DeploymentScene.figures(made.appending(path: "metrics/broker.jsonl"))?.denoising ?? 0) > 0
@@ -120,12 +125,17 @@ import Testing
             for pid in try Self.processes(with: "\(made.path)/keys/nodes/denoiser") { kill(pid, SIGKILL) }
             let run = try await up.end(within: 200)
             #expect(run.status == 0, "\(run.output)")
-            #expect(run.output.contains("was ended by signal 9: starting it again"), "\(run.output)")
+            #expect(
+                run.output.split(separator: "was ended by signal 9: starting it again").count == 3, "\(run.output)")
+            // Every image is in the trainer's store once, whatever was published to it twice.
+            #expect(
+                try DeploymentScene.stored(in: publications, keys: made.appending(path: "keys")).count
+                    == DeploymentScene.count(labels: [0, 1, 2]))
             let record = try JSONDecoder().decode(
                 Nodes.self, from: Data(contentsOf: made.appending(path: "nodes.json")))
             #expect(record.nodes.count == 5)
             for node in record.nodes {
-                #expect(node.restarts == (node.name == "denoiser" ? 1 : 0), "\(node)")
+                #expect(node.restarts == (["trainer", "denoiser"].contains(node.name) ? 1 : 0), "\(node)")
                 #expect(node.peakMegabytes > 1 && node.peakMegabytes < (node.role == "broker" ? 60 : 1500), "\(node)")
             }
             for client in ["north", "east"] {
