@@ -75,13 +75,22 @@ import Testing
         second.process.terminate()
         let handedBack = try await second.end()
         #expect(handedBack.status == 0, "\(handedBack.output)")
-        let third = try scene.denoiser("denoiser-1", at: endpoints, more: settings)
+        let third = try scene.denoiser("denoiser-1", at: endpoints, more: settings + ["--metrics-listen", "0"])
         try await poll("a third goes on with it") { third.output.contains(goesOn) }
         let drawn = try await sample.end()
         #expect(drawn.status == 0 && drawn.output.contains("48 samples in drawn; --seed "), "\(drawn.output)")
         for file in ["samples.safetensors", "grid.png"] {
             #expect(FileManager.default.fileExists(atPath: scene.folder.appending(path: "drawn/\(file)").path))
         }
+        // What it shows of itself are counts, and nobody's names.
+        let answered = "\ncollafuse_worker_jobs_answered_total "
+        let metrics = try await FleetScene.ask("/metrics", from: FleetScene.figures(of: third)) { _, body in
+            body.contains(answered) && !body.contains(answered + "0\n")
+        }.body
+        for line in ["worker_roles{role=\"denoise\"} 1", "worker_in_session 1", "worker_jobs 0"] {
+            #expect(metrics.contains("\ncollafuse_\(line)\n"), "\(line) in \(metrics)")
+        }
+        #expect(metrics.contains(answered) && FleetScene.strangeLabels(in: metrics) == [], "\(metrics)")
         // Who is asked to end, ends well.
         for running in [third, broker] {
             running.process.terminate()
