@@ -66,6 +66,7 @@ final class ClientHalf {
                 begun += 1
             }
             try serveAll(until: Moment.now().uptime + 100 * .millisecond)
+            try ping()
             guard Moment.now().uptime < end else {
                 throw BenchFault("only \(opened) of \(lines.count) clients came into session")
             }

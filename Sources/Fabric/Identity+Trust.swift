@@ -1,5 +1,6 @@
 package import Sodium
 package import Trust
+internal import Wire
 internal import ZeroMQ
 
 extension CurveIdentity {
@@ -21,13 +22,15 @@ extension BrokerAddress {
     ) throws(TrustError) -> [BrokerAddress] {
         var addresses: [BrokerAddress] = []
         for text in endpoints {
-            let parts = text.split(separator: "@", maxSplits: 1).map(String.init)
-            let name = parts.count == 2 ? parts[0] : deployment.brokers.first.map(\.name.description) ?? ""
+            guard let place = BrokerEndpoint(text) else {
+                throw TrustError(.malformed, BrokerEndpoint.refusal(text))
+            }
+            let name = place.name ?? deployment.brokers.first.map(\.name.description) ?? ""
             guard !deployment.brokers.isEmpty else {
                 throw TrustError(
                     .unknown, "the deployment has no broker: `collafuse keys add broker NAME` makes its keys")
             }
-            if parts.count == 1, deployment.brokers.count != 1 {
+            if place.name == nil, deployment.brokers.count != 1 {
                 throw TrustError(
                     .unknown, "the deployment has \(deployment.brokers.count) brokers: name one, as NAME@\(text)")
             }
@@ -35,19 +38,8 @@ extension BrokerAddress {
             guard let key = CurveKey(broker.curveKey) else {
                 throw TrustError(.malformed, "the certificate of broker \(name) holds no CURVE key")
             }
-            let endpoint = parts[parts.count - 1]
-            guard isEndpoint(endpoint) else {
-                throw TrustError(.malformed, "'\(endpoint)' is nowhere that a broker listens: write tcp://HOST:PORT")
-            }
-            addresses.append(BrokerAddress(endpoint: endpoint, key: key))
+            addresses.append(BrokerAddress(endpoint: place.endpoint, key: key))
         }
         return addresses
-    }
-
-    /// Whether it looks like one; if anybody is there will be seen.
-    private static func isEndpoint(_ text: String) -> Bool {
-        guard text.hasPrefix("tcp://") else { return text.hasPrefix("ipc://") }
-        let parts = text.dropFirst("tcp://".count).split(separator: ":", omittingEmptySubsequences: false)
-        return parts.count >= 2 && parts[0] != "" && parts.last.flatMap { UInt16($0) } ?? 0 > 0
     }
 }

@@ -323,7 +323,7 @@ enum Deployment {
         configuration.limits.resultBytes = jobs * 768
         configuration.limits.resultBytesPerClient = 24 << 10
         configuration.limits.checkpointBytes = 4 << 10
-        if clients > 10_000 { configuration.heartbeat = 30 * .second }
+        if clients > 10_000 { configuration.heartbeat = Int64(max(30, clients / 5_000)) * .second }
         configuration.credit = 4
         configuration.resultWindow = 4
         return configuration

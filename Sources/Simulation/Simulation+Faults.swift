@@ -65,9 +65,11 @@ extension Simulation {
         }
     }
 
-    /// Whether this is the moment at which the process ends.
+    /// Whether this is the moment at which the process ends. A multitude has one trainer, and what it had when it crashed runs alone, one
+    /// job after another: it would do nothing else.
     func takesCrash(_ node: Node) -> Bool {
-        !isQuiet && settings.faults.contains(.workerCrash) && random.chance(0.02)
+        let share = min(1, 1e5 / Double(settings.clients))
+        return !isQuiet && settings.faults.contains(.workerCrash) && random.chance(0.02 * share * share)
     }
 
     /// The process is gone, at once, and another is started after a while.

@@ -39,10 +39,10 @@ extension Simulation {
     }
 
     private func transmit(_ frames: Frames, over id: ConnectionID, from node: Node) {
-        guard var connection = connections[id] else { return }
-        connection.lastUp = max(connection.lastUp + 1, arrival(at: node))
-        connections[id] = connection
-        schedule(.toBroker(id, frames), at: connection.lastUp)
+        guard let place = connections.index(forKey: id) else { return }
+        let due = max(connections.values[place].lastUp + 1, arrival(at: node))
+        connections.values[place].lastUp = due
+        schedule(.toBroker(id, frames), at: due)
     }
 
     /// Most take some milliseconds, some much longer; over a partition, until it is healed.
@@ -70,19 +70,22 @@ extension Simulation {
     }
 
     func send(_ frames: Frames, to id: ConnectionID) {
-        guard var connection = connections[id], !connection.isDead else { return noteUnreachable(id) }
+        guard let place = connections.index(forKey: id), !connections.values[place].isDead else {
+            return noteUnreachable(id)
+        }
+        let connection = connections.values[place]
         let node = nodes[connection.node], port = node.ports[connection.port]
         guard node.isUp, port.connection == id, port.socket == connection.socket else { return noteUnreachable(id) }
         if node.losesNext {
             node.losesNext = false
             return
         }
-        connection.lastDown = max(connection.lastDown + 1, arrival(at: node))
-        connections[id] = connection
+        let due = max(connection.lastDown + 1, arrival(at: node))
+        connections.values[place].lastDown = due
         schedule(
             .toNode(
                 node: node.index, port: connection.port, life: node.life, socket: port.socket, id, frames),
-            at: connection.lastDown)
+            at: due)
     }
 
     /// The ROUTER may find out, or the silence will tell.

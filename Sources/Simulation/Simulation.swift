@@ -158,7 +158,9 @@ package final class Simulation {
         let until: Int64 =
             switch event {
             case .toBroker(let connection, _), .unreachable(let connection, _):
-                connections[connection].map { brokers[$0.broker].pausedUntil } ?? 0
+                // Brokers seldom stand still, and looking a connection up takes its time.
+                brokers.contains { $0.pausedUntil > now }
+                    ? connections[connection].map { brokers[$0.broker].pausedUntil } ?? 0 : 0
             case .tickBroker(let place, _), .commit(let place, _, _), .endDrain(let place, _):
                 brokers[place].pausedUntil
             case .toNode(let node, _, _, _, _, _), .tick(let node, _), .engine(let node, _),

@@ -37,7 +37,7 @@ final class WorkerNode: Node {
         id = identifier(1_000 + index)
         self.roles = roles
         let brokers = Array(0..<world.settings.brokers)
-        slots = UInt32(max(3, min(world.settings.clients / 1_000, roles.contains(.denoise) ? 16 : 1_000)))
+        slots = UInt32(max(3, min(world.settings.clients / 1_000, roles.contains(.denoise) ? 16 : 250)))
         let slots = slots
         cores = brokers.map { _ in Self.core(roles, slots, &random) }
         super.init(

@@ -3,6 +3,7 @@ import CommandOptions
 import Foundation
 import Logging
 import Observability
+import Wire
 
 /// What every node of a deployment is told: who it is, whom it trusts, where the broker is.
 struct NodeOptions: ParsableArguments {
@@ -40,6 +41,7 @@ struct NodeOptions: ParsableArguments {
         guard !broker.isEmpty else {
             throw ValidationError("Name a broker: --broker tcp://HOST:PORT")
         }
+        for text in broker where BrokerEndpoint(text) == nil { throw ValidationError(BrokerEndpoint.refusal(text)) }
     }
 }
 

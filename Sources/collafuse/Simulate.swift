@@ -19,7 +19,7 @@ struct Simulate: ParsableCommand {
               collafuse simulate --seed 7 --faults cut,loss,duplicate,partition
 
               A million clients for a minute, each with a job every twenty:
-              collafuse simulate --clients 1000000 --workers 400 --hours 0.017 --seconds-per-job 1200
+              collafuse simulate --clients 1000000 --workers 2000 --hours 0.017 --seconds-per-job 1200
             """)
 
     @Option(help: "The number that the history comes from.")

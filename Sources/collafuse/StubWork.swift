@@ -7,6 +7,7 @@ import ServiceLifecycle
 import Topology
 import Trust
 import UnixSignals
+import Wire
 import Workbench
 
 /// `collafuse worker --engine stub:5ms`
@@ -56,6 +57,7 @@ struct StubWork: AsyncParsableCommand {
 
     func validate() throws {
         guard !broker.isEmpty else { throw ValidationError("Name a broker: --broker tcp://HOST:PORT") }
+        for text in broker where BrokerEndpoint(text) == nil { throw ValidationError(BrokerEndpoint.refusal(text)) }
         guard workers.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--workers is 1 to 1024") }
         guard (1...2048).contains(slots) else { throw ValidationError("--slots is 1 to 2048") }
     }

@@ -140,10 +140,10 @@ final class StubClient: Sendable {
     private let link: DealerLink<ClientCore>
     private let task: Task<Void, any Error>
 
-    /// - Parameter pause: how long it takes over each event.
+    /// - Parameter taking: what it does over each event, on its link's thread.
     init(
         _ world: World, _ kit: NodeKit, brokers: [BrokerAddress], acknowledging: Bool = true,
-        pause: Duration = .zero, settings: LinkSettings = LinkSettings()
+        settings: LinkSettings = LinkSettings(), taking: @escaping @Sendable (ClientCore.Event) -> Void = { _ in }
     ) throws {
         self.world = world
         id = ClientID(of: try #require(kit.signing?.publicKey))
@@ -153,7 +153,7 @@ final class StubClient: Sendable {
             machine: ClientCore(client: id, random: SystemRandomNumberGenerator()), settings: settings, logger: quiet,
             report: { [reports] in reports.add($0) },
             deliver: { [events] event in
-                if pause > .zero { usleep(UInt32(pause / .microseconds(1))) }
+                taking(event)
                 events.add(event)
                 if acknowledging, case .result(let job, _, _) = event { owner.link?.send(.acknowledge(job)) }
             })

@@ -39,6 +39,22 @@ import Wire
         try whole.write(to: name)
     }
 
+    /// Copies of keys and heads that a killed process had not given their names yet.
+    @Test func whatIsHalfWrittenIsRemoved() throws {
+        let world = try RunWorld()
+        let home = world.home("north"), run = home.appending(path: "heads/0123456789abcdef")
+        let head = run.appending(path: ".cut-500.\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: head, withIntermediateDirectories: true)
+        let left = [
+            home.appending(path: ".masking.key.\(UUID().uuidString).new"), home.appending(path: ".ledger.7.8"),
+            run.appending(path: ".cut-500.training.safetensors.7.8"), head.appending(path: "model.safetensors"),
+        ]
+        let kept = run.appending(path: "cut-500.training.safetensors")
+        for file in left + [kept] { try Data([1]).write(to: file) }
+        try world.client().close()
+        #expect(!left.contains(where: exists) && !exists(head) && exists(kept))
+    }
+
     @Test func anotherLimitIsSaid() async throws {
         let world = try RunWorld()
         func notes(_ limit: Double?) async throws -> [String] {

@@ -109,17 +109,22 @@ final class DeploymentScene {
     typealias Publications = [PublicationID: [UInt8]]
 
     /// The trainer's store. Every publication must be there once.
-    func stored() throws -> Publications {
+    func stored() throws -> Publications { try Self.stored(in: publications, keys: keys) }
+
+    /// What a trainer has in its store.
+    static func stored(in publications: URL, keys: URL) throws -> Publications {
         let identity = try WorkerIdentity(
             WorkerSettings(
-                role: .train, deployment: keys.appending(path: "public"), kit: URL(filePath: kit("trainer")),
-                brokers: ["tcp://127.0.0.1:1"], registry: folder, state: nil), now: Self.now)
+                role: .train, deployment: keys.appending(path: "public"), kit: keys.appending(path: "nodes/trainer"),
+                brokers: ["tcp://127.0.0.1:1"], registry: publications, state: nil), now: now)
         let (records, damaged) = try PublicationStore(directory: publications, key: identity.storageKey).recover()
         #expect(damaged.isEmpty)
         return try Self.publications(records.map(\.payload))
     }
 
-    var storedFiles: Int {
+    var storedFiles: Int { Self.storedFiles(in: publications) }
+
+    static func storedFiles(in publications: URL) -> Int {
         let names = try? FileManager.default.contentsOfDirectory(atPath: publications.path)
         return names?.count { $0.hasSuffix(".sealed") } ?? 0
     }

@@ -119,4 +119,16 @@ final class FleetScene {
         }
         return last
     }
+
+    /// Labels that are not of a few known kinds, or whose values look like somebody's name: there are to be none (a time series for each
+    /// client or job would also fill the operator's disk).
+    static func strangeLabels(in metrics: String) -> [String] {
+        metrics.matches(of: /([A-Za-z_]+)="([^"]*)"/).compactMap { match in
+            switch (match.1, match.2) {
+            case ("role", "train"), ("role", "denoise"), ("side", "client"), ("side", "worker"): nil
+            case ("le", let bound) where bound == "+Inf" || Double(bound) != nil: nil
+            default: String(match.0)
+            }
+        }
+    }
 }

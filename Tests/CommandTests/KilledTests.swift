@@ -75,13 +75,22 @@ import Testing
         second.process.terminate()
         let handedBack = try await second.end()
         #expect(handedBack.status == 0, "\(handedBack.output)")
-        let third = try scene.denoiser("denoiser-1", at: endpoints, more: settings)
+        let third = try scene.denoiser("denoiser-1", at: endpoints, more: settings + ["--metrics-listen", "0"])
         try await poll("a third goes on with it") { third.output.contains(goesOn) }
         let drawn = try await sample.end()
         #expect(drawn.status == 0 && drawn.output.contains("48 samples in drawn; --seed "), "\(drawn.output)")
         for file in ["samples.safetensors", "grid.png"] {
             #expect(FileManager.default.fileExists(atPath: scene.folder.appending(path: "drawn/\(file)").path))
         }
+        // What it shows of itself are counts, and nobody's names.
+        let answered = "\ncollafuse_worker_jobs_answered_total "
+        let metrics = try await FleetScene.ask("/metrics", from: FleetScene.figures(of: third)) { _, body in
+            body.contains(answered) && !body.contains(answered + "0\n")
+        }.body
+        for line in ["worker_roles{role=\"denoise\"} 1", "worker_in_session 1", "worker_jobs 0"] {
+            #expect(metrics.contains("\ncollafuse_\(line)\n"), "\(line) in \(metrics)")
+        }
+        #expect(metrics.contains(answered) && FleetScene.strangeLabels(in: metrics) == [], "\(metrics)")
         // Who is asked to end, ends well.
         for running in [third, broker] {
             running.process.terminate()
@@ -94,8 +103,8 @@ import Testing
         #expect(figures.stepsRedone < 64, "\(figures.stepsRedone)")
     }
 
-    /// Under `collafuse up`, which starts it again.
-    @Test(.timeLimit(.minutes(5))) func aWorkerUnderUp() async throws {
+    /// Under `collafuse up`, which starts them again: the trainer while clients publish, then the one that denoises.
+    @Test(.timeLimit(.minutes(5))) func workersUnderUp() async throws {
         try await inTemporaryFolder { folder in
             let topology = """
                 \(DeploymentScene.run)
@@ -113,6 +122,11 @@ import Testing
             let up = try CommandRun.Running(
                 CommandRun.binaries.appending(path: "collafuse"), ["up", "t.yaml"], in: folder)
             let made = folder.appending(path: "made")
+            let publications = made.appending(path: "workers/trainer/publications")
+            try await poll("clients publish") {
+                !up.process.isRunning || DeploymentScene.storedFiles(in: publications) > 0
+            }
+            for pid in try Self.processes(with: "\(made.path)/keys/nodes/trainer") { kill(pid, SIGKILL) }
             try await poll("a worker works") {
                 guard up.process.isRunning else { return true }
                 return (DeploymentScene.figures(made.appending(path: "metrics/broker.jsonl"))?.denoising ?? 0) > 0
@@ -120,12 +134,17 @@ import Testing
             for pid in try Self.processes(with: "\(made.path)/keys/nodes/denoiser") { kill(pid, SIGKILL) }
             let run = try await up.end(within: 200)
             #expect(run.status == 0, "\(run.output)")
-            #expect(run.output.contains("was ended by signal 9: starting it again"), "\(run.output)")
+            #expect(
+                run.output.split(separator: "was ended by signal 9: starting it again").count == 3, "\(run.output)")
+            // Every image is in the trainer's store once, whatever was published to it twice.
+            #expect(
+                try DeploymentScene.stored(in: publications, keys: made.appending(path: "keys")).count
+                    == DeploymentScene.count(labels: [0, 1, 2]))
             let record = try JSONDecoder().decode(
                 Nodes.self, from: Data(contentsOf: made.appending(path: "nodes.json")))
             #expect(record.nodes.count == 5)
             for node in record.nodes {
-                #expect(node.restarts == (node.name == "denoiser" ? 1 : 0), "\(node)")
+                #expect(node.restarts == (["trainer", "denoiser"].contains(node.name) ? 1 : 0), "\(node)")
                 #expect(node.peakMegabytes > 1 && node.peakMegabytes < (node.role == "broker" ? 60 : 1500), "\(node)")
             }
             for client in ["north", "east"] {

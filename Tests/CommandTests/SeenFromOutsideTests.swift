@@ -25,6 +25,7 @@ import Wire
         #expect(top.status == 0 && top.output.contains("dead letters 3"), "\(top.output)")
         #expect(top.output.contains("broker broker at \(address)") && !top.output.contains("\u{1B}"), "\(top.output)")
         let metrics = try await FleetScene.get("/metrics", from: address).body
+        #expect(FleetScene.strangeLabels(in: metrics) == [])
         #expect(metrics.contains("\ncollafuse_broker_jobs_dead 3\n"))
         #expect(metrics.contains("\ncollafuse_broker_dead_letters_total 0\n"))
         // A running broker has them in memory: what is done to the file beneath it, it would not know.
@@ -87,6 +88,7 @@ import Wire
         ] {
             #expect(metrics.contains("\n\(line)\n"), "\(line) in \(metrics)")
         }
+        #expect(FleetScene.strangeLabels(in: metrics) == [])
         #expect(try await FleetScene.get("/status", from: address).body.contains("\"name\":\"3 workers\""))
         // Without their broker they are not ready, and say why; the processes live.
         broker.process.terminate()

@@ -1,3 +1,4 @@
+internal import Disk
 internal import Foundation
 internal import Trust
 internal import Wire
@@ -11,6 +12,17 @@ enum Home {
     static func exists(_ home: URL) -> Bool {
         [key(home), ledger(home)].contains { FileManager.default.fileExists(atPath: $0.path) }
             || Spool.exists(in: home)
+    }
+
+    /// Removes what a process that was killed left half written: a copy of what is private here. The caller holds the home.
+    static func sweep(_ home: URL) throws(ClientError) {
+        let heads = home.appending(path: "heads")
+        let runs = (try? FileManager.default.contentsOfDirectory(atPath: heads.path)) ?? []
+        do throws(DiskError) {
+            for folder in [home] + runs.map({ heads.appending(path: $0) }) { try Drafts.remove(in: folder) }
+        } catch {
+            throw ClientError(.storage, error.message)
+        }
     }
 
     static func isMissing(_ home: URL) -> ClientError {

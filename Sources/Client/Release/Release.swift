@@ -87,6 +87,7 @@ package actor Release {
         }
         self.isNew = isNew
         lock = try HomeLock(home)
+        try Home.sweep(home)
         self.run = run
         self.client = client
         let url = Home.ledger(home)
