@@ -52,7 +52,7 @@ let floor1: [Target] = [
     room("Topology", [yams]),
     room("Observability", [logging]),
     room("Monitoring", ["Observability", flyingFox, flyingSocks, logging, lifecycle]),
-    room("CommandOptions", ["Observability", "Monitoring", arguments, logging, lifecycle]),
+    room("CommandOptions", ["Disk", "Observability", "Monitoring", arguments, logging, lifecycle]),
     .target(name: "CProcess", exclude: ["README.md"]),
 ]
 
@@ -114,7 +114,7 @@ let floor4: [Target] = [
             "ZeroMQ",
             collections,
         ]),
-    room("Launch", ["CProcess", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
+    room("Launch", ["CProcess", "Disk", "Topology", "Trust", "Wire", "Chain", "Sodium"]),
     room(
         "Evaluation",
         [

@@ -84,8 +84,7 @@ package struct DiskError: Error, Hashable, CustomStringConvertible {
     }
 
     init(_ what: String, _ url: URL, _ error: any Error) {
-        let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-        self.init(what, url, Int32(underlying?.code ?? Int(EIO)))
+        self.init(what, url, error.systemCode ?? EIO)
     }
 
     package var isDiskFull: Bool { code == ENOSPC || code == EDQUOT }

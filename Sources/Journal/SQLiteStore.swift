@@ -172,7 +172,7 @@ extension JournalError {
             return
         }
         guard let error = error as? DatabaseError else {
-            self.init(.broken, "the journal \(url.path) cannot be used: \(error)")
+            self.init(.broken, "the journal \(url.path) cannot be used: \(error.words)")
             return
         }
         let what = "\(error.message ?? "no reason given") (SQLite error \(error.extendedResultCode.rawValue))"

@@ -1,3 +1,4 @@
+internal import Disk
 package import Foundation
 internal import Synchronization
 
@@ -85,7 +86,7 @@ package final class Companions: Sendable {
                     running.append((program, process, try FileHandle(forWritingTo: program.log)))
                     state.value.withLock { $0.processes[program.name] = process.pid }
                 } catch {
-                    state.value.withLock { $0.ended.append("\(program.name) cannot be started: \(error)") }
+                    state.value.withLock { $0.ended.append("\(program.name) cannot be started: \(error.words)") }
                 }
             }
             running.removeAll { child in

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CollaFuseClient
+import CommandOptions
 import Foundation
 
 /// The subcommands that compute with tensors. `collafuse worker …`, `collafuse client …` and the like end here.
@@ -25,7 +26,7 @@ struct Compute: AsyncParsableCommand {
             FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
             Self.exit(withError: error.isHopeless ? ExitCode(EX_DATAERR) : ExitCode.failure)
         } catch {
-            Self.exit(withError: error)
+            Self.fail(error)
         }
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CommandOptions
 
 /// The command. What computes with tensors lives in a second binary, `collafuse-compute`, so that this one links no libtorch.
 @main
@@ -18,4 +19,17 @@ struct CollaFuse: AsyncParsableCommand {
             ModelForward.self,
             SampleForward.self, ReportForward.self, BaselineForward.self, Bench.self, Simulate.self,
         ])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            Self.fail(error)
+        }
+    }
 }

@@ -8,7 +8,10 @@ if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "seeds" {
 }
 
 let names = Decoder.allCases.map(\.rawValue).joined(separator: ", ")
-guard CommandLine.arguments.count > 1, let decoder = Decoder(rawValue: CommandLine.arguments[1]) else {
+// libFuzzer starts itself again to merge, and leaves the name out: then it is in the environment.
+let variable = "COLLAFUSE_FUZZ_DECODER"
+let inherited = ProcessInfo.processInfo.environment[variable]
+guard let decoder = (inherited ?? CommandLine.arguments.dropFirst().first).flatMap(Decoder.init(rawValue:)) else {
     FileHandle.standardError.write(Data("name what to fuzz: \(names); or: seeds FOLDER\n".utf8))
     exit(2)
 }
@@ -16,7 +19,9 @@ guard CommandLine.arguments.count > 1, let decoder = Decoder(rawValue: CommandLi
 /// A C function carries no context, so what it is to call lies here.
 nonisolated(unsafe) let decode = try decoder.harness()
 
-var arguments = ([CommandLine.arguments[0]] + CommandLine.arguments.dropFirst(2)).map { strdup($0) } + [nil]
+setenv(variable, decoder.rawValue, 1)
+let passed = CommandLine.arguments.dropFirst(inherited == nil ? 2 : 1)
+var arguments = ([CommandLine.arguments[0]] + passed).map { strdup($0) } + [nil]
 exit(
     arguments.withUnsafeMutableBufferPointer { all in
         var count = CInt(all.count - 1)

@@ -88,7 +88,7 @@ final class Spool {
         } catch let error as ClientError {
             throw error
         } catch {
-            throw ClientError(.storage, "job \(envelope.job.short) cannot be kept in the spool: \(error)")
+            throw ClientError(.storage, "job \(envelope.job.short) cannot be kept in the spool: \(error.words)")
         }
         let entry = Entry(envelope: envelope, poolKey: poolKey, publications: Self.publications(envelope, body))
         entries[envelope.job] = entry
@@ -192,7 +192,7 @@ final class Spool {
         } catch let error as ClientError {
             throw error
         } catch {
-            throw ClientError(.storage, "\(place.path) cannot be read (\(error)): remove it, and publish again")
+            throw ClientError(.storage, "\(place.path) cannot be read (\(error.words)): remove it, and publish again")
         }
     }
 
@@ -237,7 +237,7 @@ final class Spool {
             try FileManager.default.removeItem(at: url)
             try DurableFile.flushFolder(url.deletingLastPathComponent())
         } catch {
-            throw ClientError(.storage, "\(url.path) cannot be removed: \(error)")
+            throw ClientError(.storage, "\(url.path) cannot be removed: \(error.words)")
         }
     }
 }
