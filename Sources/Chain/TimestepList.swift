@@ -87,9 +87,9 @@ package struct TimestepList: Hashable, Sendable, Codable {
             }
             timesteps = [start] + inner.dropFirst() + [end]
         case .trailing:
-            timesteps = (0...steps).map { step in
-                Int((Double(start) - Double(step) * Double(length) / Double(steps)).rounded(.toNearestOrEven))
-            }
+            // In the order of np.arange, whose second number decides what the others are apart: ties round as diffusers' do.
+            let first = Double(start), gap = first + -Double(length) / Double(steps) - first
+            timesteps = (0..<steps).map { Int((first + Double($0) * gap).rounded(.toNearestOrEven)) } + [end]
         }
     }
 }

@@ -23,9 +23,10 @@ extension ModelRegistry {
         let image = descriptor.image, top = descriptor.schedule.timesteps
         try model.network.configuration.check(channels: image.channels, height: image.height, width: image.width)
         guard model.schedule == descriptor.schedule else {
+            let key = model.schedule.timesteps == top ? "beta_schedule" : "num_train_timesteps"
             throw WorkerError(
                 .badRegistry,
-                "\(folder.path)/\(ModelDirectory.schedulerFile): key 'beta_schedule': the model was trained on \(model.schedule.summary), "
+                "\(folder.path)/\(ModelDirectory.schedulerFile): key '\(key)': the model was trained on \(model.schedule.summary), "
                     + "and the run has \(descriptor.schedule.summary)")
         }
         guard model.record?.role != .head else {
@@ -44,7 +45,8 @@ extension ModelRegistry {
             denoiser,
             ModelRecord(
                 role: .backbone, version: 0, imagesSeen: model.record?.imagesSeen ?? 0, timesteps: lowest + 1...top,
-                labels: denoiser.labels, trainedLabels: model.record?.trainedLabels ?? Array(0..<denoiser.labels)))
+                labels: denoiser.labels, trainedLabels: model.record?.trainedLabels ?? Array(0..<denoiser.labels)),
+            scheduler: model.scheduler)
     }
 
     /// Copies a version to a folder that diffusers' `from_pretrained` opens.

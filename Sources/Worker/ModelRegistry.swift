@@ -106,9 +106,13 @@ package struct ModelRegistry: Sendable {
 
     /// Writes the next version. None is removed: which are needed, the trainer knows.
     ///
-    /// - Parameter record: its version and run are this registry's to say.
+    /// - Parameters:
+    ///   - record: its version and run are this registry's to say.
+    ///   - scheduler: how its maker sampled it; nil: it was trained here.
     /// - Throws: `badRegistry` when there is no higher number; what writing a model's folder throws.
-    func add(_ denoiser: Denoiser<UNet>, _ record: ModelRecord) throws -> Version {
+    func add(
+        _ denoiser: Denoiser<UNet>, _ record: ModelRecord, scheduler: SchedulerConfiguration? = nil
+    ) throws -> Version {
         var record = record
         let (next, isTooHigh) = (numbers.last ?? 0).addingReportingOverflow(1)
         guard !isTooHigh else {
@@ -118,7 +122,8 @@ package struct ModelRegistry: Sendable {
         record.version = next
         record.run = "\(run)"
         try ModelDirectory(
-            network: denoiser.network, schedule: denoiser.schedule, prediction: denoiser.prediction, record: record
+            network: denoiser.network,
+            scheduler: scheduler ?? .init(schedule: denoiser.schedule, prediction: denoiser.prediction), record: record
         ).write(to: folder(record.version))
         return Version(record)
     }

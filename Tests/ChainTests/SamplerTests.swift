@@ -29,6 +29,19 @@ struct SamplerTests {
         }
     }
 
+    /// Which way ties are rounded hangs on the last bits, so all numbers of steps are looked at.
+    @Test func trailingIsDiffusersForEveryNumberOfSteps() throws {
+        let file = URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "../Goldens/samplers/trailing.json")
+        let hashes = try JSONDecoder().decode([UInt64].self, from: Data(contentsOf: file))
+        #expect(hashes.count == 1000)
+        for (steps, expected) in zip(1..., hashes) {
+            let list = try TimestepList(from: 1000, to: 0, steps: steps)
+            let hash = list.timesteps.dropLast().reduce(0 as UInt64) { $0 &* 1_000_003 &+ UInt64($1 - 1) }
+            #expect(hash == expected && list.steps == steps && list.end == 0, "\(steps)")
+        }
+    }
+
     @Test func offsetsMoveLeadingAndNoFurtherThanItsStart() throws {
         let raised = try TimestepList(from: 1000, to: 500, steps: 4, spacing: .leading)
         #expect(raised.timesteps == [1000, 751, 626, 501, 500])

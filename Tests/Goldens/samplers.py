@@ -3,6 +3,7 @@
     python samplers.py     # needs diffusers, torch, numpy, scikit-learn and safetensors; half a minute; about 500 KB
 
 - lists.json         timesteps of every scheduler, spacing and offset over its whole chain
+- trailing.json      a hash of the trailing list for each number of steps that there is
 - steps.safetensors  single steps in float32: x_t, what the network said, and diffusers' x_s, from diffusers' own x_t on the way
 - exact.safetensors  whole trajectories in float64 for data of which the exact denoiser is known
 - trained/           a small U-Net trained on scikit-learn's digits, and its trajectories in float32
@@ -69,6 +70,25 @@ def lists():
                         times = times[:1] + times[1::2]
                     out.append(dict(sampler=sampler, spacing=spacing, offset=offset, steps=steps, timesteps=times))
     return out
+
+
+def trailing():
+    """For 1 … 1000 steps a hash of the list: from 0, hash ← hash·1,000,003 + t mod 2⁶⁴.
+
+    62 of the lists have one timestep too many, −1, which is left out: np.arange stops short of 0 by a rounding error there."""
+    hashes = []
+    for steps in range(1, 1001):
+        lists = []
+        for sampler in CLASSES:
+            times = [int(t) for t in scheduler(sampler, steps, timestep_spacing="trailing").timesteps]
+            lists.append(times[:1] + times[1::2] if sampler == "heun" else times)
+        assert all(times == lists[0] for times in lists), steps
+        assert len(lists[0]) == steps or lists[0][steps:] == [-1], steps
+        value = 0
+        for t in lists[0][:steps]:
+            value = (value * 1_000_003 + t) % 2**64
+        hashes.append(value)
+    return hashes
 
 
 class Walk:
@@ -254,6 +274,7 @@ def trained():
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     (HERE / "lists.json").write_text(json.dumps(lists(), separators=(",", ":")) + "\n")
+    (HERE / "trailing.json").write_text(json.dumps(trailing(), separators=(",", ":")) + "\n")
     steps()
     exact()
     trained()

@@ -138,6 +138,41 @@ struct ModelRegistryTests {
         #expect(throws: DiffusionError.self) { try ModelRegistry.give(1, from: folder, to: out) }
     }
 
+    /// How a model's maker sampled it goes through a registry as it was, whatever of it our samplers know.
+    @Test func theSchedulersFileStaysAsItWas() throws {
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let made = try checkpoint(), file = ModelDirectory.schedulerFile, out = folder.appending(path: "out")
+        let told = """
+            {"_class_name": "DDIMScheduler", "_diffusers_version": "0.30.0", "num_train_timesteps": 100, "beta_start": 0.0001,
+             "beta_schedule": "squaredcos_cap_v2", "prediction_type": "v_prediction", "clip_sample": false, "clip_sample_range": 1.5,
+             "thresholding": true, "sample_max_value": 2.5, "dynamic_thresholding_ratio": 0.9, "variance_type": "fixed_large",
+             "timestep_spacing": "linspace", "steps_offset": 1, "set_alpha_to_one": false, "trained_betas": null,
+             "lambda_min_clipped": -Infinity, "_note": "\u{201c}a \\\"quote\\\"\u{201d} NaN"}
+            """
+        try Data(told.utf8).write(to: made.appending(path: file))
+        let truth = try SchedulerConfiguration(json: told)
+        #expect(truth.prediction == .v && truth.sampling.end == 1)
+        #expect(try registry().take(made, for: run).number == 1)
+        _ = try ModelRegistry.give(from: folder, to: out)
+        let written = try String(contentsOf: out.appending(path: file), encoding: .utf8)
+        #expect(try SchedulerConfiguration(json: written) == truth)
+        // Any reader of JSON finds the same, but for a number that is none and is written as Python writes it.
+        func object(_ json: String) throws -> NSDictionary? {
+            #expect(json.contains(": -Infinity"))
+            let plain = json.replacing(/: -Infinity/, with: ": -1")
+            return try JSONSerialization.jsonObject(with: Data(plain.utf8)) as? NSDictionary
+        }
+        #expect(try object(written) == object(told))
+        // It is used as any other, and a model that is trained on from it is ours.
+        let version = try #require(try registry().newest)
+        #expect(try registry().load(version, run: run).prediction == .v)
+        let next = try publish(2, to: registry())
+        let ours = try SchedulerConfiguration(
+            json: String(
+                contentsOf: folder.appending(path: "v0000000\(next.number)/\(file)"), encoding: .utf8))
+        #expect(ours.sampling.spacing == .trailing && ours.sampling.family == .ddpm)
+    }
+
     @Test func aCheckpointThatDoesNotFitIsRefusedByName() throws {
         defer { try? FileManager.default.removeItem(at: folder) }
         let head = ModelRecord(
@@ -149,6 +184,7 @@ struct ModelRegistryTests {
             (try checkpoint { $0.classEmbeddings = 9 }, "class embeddings"),
             (try checkpoint { $0.timeEmbeddingType = .fourier }, "'time_embedding_type'"),
             (try checkpoint(schedule: Schedule(.linear(), timesteps: 100)), "'beta_schedule'"),
+            (try checkpoint(schedule: Schedule(.cosine(), timesteps: 50)), "'num_train_timesteps'"),
             (try checkpoint(schedule: Schedule(.cosine(), timesteps: 100, offsetNoise: 0.1)), "offset noise"),
             (try checkpoint(record: head), "head"),
             (folder.appending(path: "nothing"), "nothing"),

@@ -3,7 +3,7 @@ internal import Foundation
 /// A JSON object that is read key by key, with errors that name the file and the key at fault.
 struct ConfigObject {
     private let name: String
-    private let values: [String: JSONValue]
+    let values: [String: JSONValue]
 
     /// - Parameter name: what the object is called in errors.
     init(_ json: String, name: String) throws(DiffusionError) {

@@ -42,30 +42,36 @@ enum JSONValue: Hashable, Sendable, Codable, CustomStringConvertible {
         }
     }
 
-    /// Indented, with sorted keys: equal values have equal text.
+    /// Indented, with sorted keys: equal values have equal text. Numbers that are none are written as Python writes them.
     var description: String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        let words = Self.words.map(Self.marked)
         encoder.nonConformingFloatEncodingStrategy = .convertToString(
-            positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+            positiveInfinity: words[0], negativeInfinity: words[1], nan: words[2])
         guard let data = try? encoder.encode(self) else { return "null" }
-        return String(decoding: data, as: UTF8.self) + "\n"
+        return zip(words, Self.words).reduce(String(decoding: data, as: UTF8.self) + "\n") {
+            $0.replacing("\"\($1.0)\"", with: $1.1)
+        }
     }
+
+    /// Python's numbers that are none.
+    private static let words = ["Infinity", "-Infinity", "NaN"]
+    /// No file has such text of its own.
+    private static func marked(_ word: String) -> String { "\u{F8FF}\(word)" }
 }
 
 extension JSONValue {
     /// JSON as Python writes it: with `Infinity`, `-Infinity` and `NaN` where numbers are none.
     init(python text: String) throws {
-        let words = ["Infinity", "-Infinity", "NaN"]
-        /// No file has such text of its own.
-        func marked(_ word: String) -> String { "\u{F8FF}\(word)" }
+        let words = Self.words.map(Self.marked)
         let decoder = JSONDecoder()
         decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-            positiveInfinity: marked(words[0]), negativeInfinity: marked(words[1]), nan: marked(words[2]))
+            positiveInfinity: words[0], negativeInfinity: words[1], nan: words[2])
         var json = Data(), rest = Array(text.utf8)[...], isText = false
         while let next = rest.first {
-            if !isText, let word = words.first(where: { rest.starts(with: $0.utf8) }) {
-                json += Data("\"\(marked(word))\"".utf8)
+            if !isText, let word = Self.words.first(where: { rest.starts(with: $0.utf8) }) {
+                json += Data("\"\(Self.marked(word))\"".utf8)
                 rest.removeFirst(word.utf8.count)
                 continue
             }

@@ -28,10 +28,17 @@ package struct ModelDirectory {
     package var schedule: Schedule { scheduler.schedule }
     package var prediction: Prediction { scheduler.prediction }
 
-    package init(network: UNet, schedule: Schedule, prediction: Prediction, record: ModelRecord?) {
+    package init(network: UNet, scheduler: SchedulerConfiguration, record: ModelRecord?) {
         self.network = network
-        scheduler = SchedulerConfiguration(schedule: schedule, prediction: prediction)
+        self.scheduler = scheduler
         self.record = record
+    }
+
+    /// Of a model that was trained here.
+    package init(network: UNet, schedule: Schedule, prediction: Prediction, record: ModelRecord?) {
+        self.init(
+            network: network, scheduler: SchedulerConfiguration(schedule: schedule, prediction: prediction),
+            record: record)
     }
 
     /// Reads and checks everything: a network that comes out of this has every weight, finite and in place.

@@ -6,7 +6,7 @@ package import Chain
 /// known; how it is stepped is the job's to say, and `Sampling` only reports what the file says.
 ///
 /// diffusers has no name for every schedule: those it lacks are written as their table of β, which it takes as well, beside
-/// keys of our own that say what the table is.
+/// keys of our own that say what the table is. What was read from a file is written as it was, key by key.
 package struct SchedulerConfiguration: Hashable, Sendable {
     /// Schedulers that step along a variance-preserving chain of ᾱ; others are refused.
     package enum Family: String, Sendable, CaseIterable {
@@ -70,11 +70,14 @@ package struct SchedulerConfiguration: Hashable, Sendable {
     package let schedule: Schedule
     package let prediction: Prediction
     package let sampling: Sampling
+    /// What the file says; nil: there was none.
+    private let source: [String: JSONValue]?
 
     package init(schedule: Schedule, prediction: Prediction) {
         self.schedule = schedule
         self.prediction = prediction
         sampling = Sampling(toldSpacing: .trailing)
+        source = nil
     }
 
     /// - Throws: `badConfig`, naming the key at fault.
@@ -99,6 +102,7 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         prediction = try object.choice("prediction_type") ?? .epsilon
         do { try prediction.check(on: schedule) } catch { throw object.fault("prediction_type", error.message) }
         sampling = try Self.sampling(object, family)
+        source = object.values
     }
 
     private static func kind(_ object: ConfigObject, _ family: Family) throws(DiffusionError) -> Schedule.Kind {
@@ -131,8 +135,9 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         case cosine = "squaredcos_cap_v2"
     }
 
-    /// As a `DDPMScheduler`, whose schedule and prediction are this one's.
+    /// The file's own keys, or those of a `DDPMScheduler` with this schedule and prediction.
     package var json: String {
+        if let source { return JSONValue.object(source).description }
         var keys: [String: JSONValue] = [
             "_class_name": .text("DDPMScheduler"),
             "clip_sample": .flag(true),
