@@ -22,7 +22,7 @@ help:
 	@echo "make bench-broker    measure the broker against libzmq's proxy; BENCH=options of collafuse bench broker, such as --peers"
 	@echo "make test    build and run all tests"
 	@echo "make check-gpu  whether a GPU computes what the CPU does, and how fast: docs/gpu.md; DEVICE=cuda:1 for another"
-	@echo "make sanitize  tests of all that shares something between threads, under ThreadSanitizer"
+	@echo "make sanitize  the tests under ThreadSanitizer and AddressSanitizer: docs/threads.md says which"
 	@echo "make fuzz    two minutes of fuzzing; make fuzz-long: ten million executions of each decoder, hours"
 	@echo "make build   the optimised commands: .build/release/collafuse and collafuse-compute"
 	@echo "make setup   system packages and libtorch only"
@@ -98,7 +98,8 @@ test: setup
 	$(SWIFT) test --skip-build --no-parallel --filter $(TIMED)
 
 sanitize: setup
-	ops/sanitize
+	ops/sanitize thread
+	ops/sanitize address
 
 fuzz: setup
 	ops/fuzz seconds 13
@@ -119,4 +120,4 @@ lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SOURCES)
 
 clean:
-	rm -rf .build .build-example .build-fuzz .build-thread out
+	rm -rf .build .build-example .build-fuzz .build-thread .build-address out
