@@ -20,6 +20,10 @@ package struct Schedule: Hashable, Sendable {
         case cosine(offset: Double = 0.008)
         /// ᾱ(u) = (σ(end/τ) − σ((u·(end − start) + start)/τ)) / (σ(end/τ) − σ(start/τ)) (Jabri et al. 2022, Algorithm 1).
         case sigmoid(start: Double = -3, end: Double = 3, tau: Double = 1)
+        /// β_t = start + (end − start)·σ(v_t) with v_t from −6 to 6 in equal steps: diffusers' `sigmoid`.
+        case betaSigmoid(start: Double = 1e-4, end: Double = 0.02)
+        /// β_1 … β_T themselves: diffusers' `trained_betas`.
+        case table([Double])
     }
 
     package let kind: Kind
@@ -28,6 +32,8 @@ package struct Schedule: Hashable, Sendable {
     /// o: to all noise of the chain, in masks, training and sampling, o·n is added with one n ~ N(0, 1) for each channel of an image, so
     /// that a network learns to move an image's mean: docs/maths.md (2.5). 0: none.
     package let offsetNoise: Double
+    /// Whether √ᾱ was shifted and stretched so that it falls from its own √ᾱ_1 to 0: (1.5), diffusers' `rescale_betas_zero_snr`.
+    package let isRescaled: Bool
     /// log ᾱ_t for t in 0…T.
     private let logAlphaBars: [Double]
 
@@ -39,7 +45,9 @@ package struct Schedule: Hashable, Sendable {
     package static let maximumOffsetNoise = 1.0
 
     /// - Throws: `badSchedule` when a parameter makes some β_t leave (0, 1], or the offset noise lies outside 0…1.
-    package init(_ kind: Kind, timesteps: Int, offsetNoise: Double = 0) throws(ChainError) {
+    package init(
+        _ kind: Kind, timesteps: Int, offsetNoise: Double = 0, isRescaled: Bool = false
+    ) throws(ChainError) {
         guard (0...Self.maximumOffsetNoise).contains(offsetNoise) else {
             throw ChainError(
                 .badSchedule, "offset noise lies in 0…\(Self.maximumOffsetNoise) (0.1 is usual), not at \(offsetNoise)")
@@ -50,6 +58,7 @@ package struct Schedule: Hashable, Sendable {
         self.kind = kind
         self.timesteps = timesteps
         self.offsetNoise = offsetNoise
+        self.isRescaled = isRescaled
         var logs = [0.0]
         logs.reserveCapacity(timesteps + 1)
         for (index, beta) in try Self.betas(kind, timesteps).enumerated() {
@@ -60,6 +69,14 @@ package struct Schedule: Hashable, Sendable {
                     "the schedule's β_\(index + 1) is \(beta); it must lie in (0, 1): change start, end or tau")
             }
             logs.append(logs[index] + log1p(-beta))
+        }
+        if isRescaled {
+            let roots = logs.map { exp($0 / 2) }, last = roots[timesteps], first = roots[1]
+            for t in 2...timesteps { logs[t] = 2 * log((roots[t] - last) * (first / (first - last))) }
+            guard zip(logs, logs.dropFirst()).allSatisfy({ $0 > $1 }) else {
+                throw ChainError(
+                    .badSchedule, "the schedule leaves too little signal long before T to be rescaled to none at T")
+            }
         }
         logAlphaBars = logs
     }
@@ -84,7 +101,12 @@ package struct Schedule: Hashable, Sendable {
 
     /// For messages.
     package var summary: String {
-        "\(kind), T = \(timesteps)" + (offsetNoise == 0 ? "" : ", offset noise \(offsetNoise)")
+        let name =
+            if case .table(let betas) = kind { "a table of β, \(betas[0]) to \(betas[betas.count - 1])" } else {
+                "\(kind)"
+            }
+        return "\(name), T = \(timesteps)" + (isRescaled ? ", rescaled to no signal at T" : "")
+            + (offsetNoise == 0 ? "" : ", offset noise \(offsetNoise)")
     }
 
     /// The variance of a value of the chain's noise: 1 + o².
@@ -130,6 +152,13 @@ package struct Schedule: Hashable, Sendable {
             }
             let top = sigmoid(end / tau), bottom = sigmoid(start / tau)
             return capped(count) { u in (top - sigmoid((u * (end - start) + start) / tau)) / (top - bottom) }
+        case .betaSigmoid(let start, let end):
+            return (0..<count).map { start + (end - start) * sigmoid(-6 + 12 * Double($0) / Double(count - 1)) }
+        case .table(let betas):
+            guard betas.count == count else {
+                throw ChainError(.badSchedule, "the table has \(betas.count) values of β for \(count) timesteps")
+            }
+            return betas
         }
     }
 

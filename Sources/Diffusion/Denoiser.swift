@@ -66,7 +66,13 @@ package struct Denoiser<Network: DenoisingNetwork> {
     /// - Throws: `badLabels` for a label outside 0…C, `noNullLabel` for "none" where the network has no row for it.
     package func check(labels: [Int]) throws(DiffusionError) {
         guard labels.allSatisfy({ (0...self.labels).contains($0) }) else {
-            throw DiffusionError(.badLabels, "labels lie in 0…\(self.labels), where \(self.labels) stands for none")
+            let range =
+                self.labels == 0
+                ? "there are no labels here: leave them out"
+                : knowsNone
+                    ? "labels lie in 0…\(self.labels), where \(self.labels) stands for none"
+                    : "labels lie in 0…\(self.labels - 1)"
+            throw DiffusionError(.badLabels, range)
         }
         guard self.labels == 0 || knowsNone || !labels.contains(self.labels) else {
             throw DiffusionError(

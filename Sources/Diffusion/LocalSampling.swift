@@ -3,7 +3,8 @@ package import Torch
 
 /// Samples made here, by one model for the whole chain or a part of it: for looking at a model, and for comparing with other software.
 ///
-/// What is not told is as diffusers' scheduler of the same name has it when it is made from the model's own `scheduler_config.json`.
+/// What is not told is as diffusers' scheduler of the same name has it when it is made from the model's own `scheduler_config.json`;
+/// betas that the file leaves out are those of the class that it names, whichever sampler is asked for.
 package struct LocalSampling {
     package struct Settings {
         package var sampler = Sampler.Name.ddim
@@ -190,6 +191,11 @@ package struct LocalSampling {
         switch name {
         case "fixed_small", "fixed_small_log": return .small
         case "fixed_large": return .large
+        case "fixed_large_log":
+            throw DiffusionError(
+                .badConfig,
+                "\(ModelDirectory.schedulerFile): key 'variance_type': fixed_large_log is NaN in diffusers, the root of a logarithm below 0: say fixed_large"
+            )
         default:
             throw DiffusionError(
                 .badConfig,

@@ -22,6 +22,13 @@ package struct Image: Sendable {
         self.init(shape: shape, values: values)
     }
 
+    /// Its first channels.
+    func leading(_ channels: Int) -> Image {
+        guard channels < shape.channels else { return self }
+        let shape = ImageShape(channels: channels, height: shape.height, width: shape.width)
+        return Image(shape: shape, values: Array(values[..<shape.count]))
+    }
+
     /// The way back: clamped to [−1, 1] and rounded to the nearest of 256 levels. Not a number becomes 0.
     func interleaved() -> [UInt8] {
         let plane = shape.height * shape.width

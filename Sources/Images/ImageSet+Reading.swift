@@ -10,6 +10,8 @@ extension ImageSet {
     ///   (255 without), F32 from −1 to 1. `labels` (whole numbers [N], optional) index `labelNames`. `split` (whole
     ///   numbers [N], optional): 1 is held out.
     ///
+    /// Pictures have 1 or 3 channels; a run's images of another number of channels lie in a safetensors file.
+    ///
     /// With empty `labelNames` the run has no labels, and none are read.
     package init(contentsOf url: URL, shape: ImageShape, labelNames: [String]) throws(ImageError) {
         var isFolder: ObjCBool = false
@@ -24,6 +26,12 @@ extension ImageSet {
     }
 
     private init(folder: URL, shape: ImageShape, labelNames: [String]) throws(ImageError) {
+        guard [1, 3].contains(shape.channels) else {
+            throw ImageError(
+                .wrongShape,
+                "\(folder.path) is a folder of pictures, which have 1 or 3 channels, and the run's images are \(shape): give a safetensors "
+                    + "file with `images` [N, \(shape.channels), \(shape.height), \(shape.width)]")
+        }
         guard let found = FileManager.default.subpaths(atPath: folder.path) else {
             throw ImageError(.unreachable, "the folder \(folder.path) cannot be read")
         }

@@ -1,6 +1,6 @@
 /// The shape of an image as the networks see it: channels, height, width.
 package struct ImageShape: Hashable, Sendable, CustomStringConvertible {
-    /// 1 (grey) or 3 (red, green, blue).
+    /// 1 (grey), 3 (red, green, blue), or any other number, as latents have: those lie in safetensors files.
     package let channels: Int
     package let height: Int
     package let width: Int

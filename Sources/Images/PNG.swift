@@ -36,8 +36,9 @@ package enum PNG {
         return Pixels(channels: shape.channels, height: shape.height, width: shape.width, bytes: pixels)
     }
 
-    /// Encodes at 8 bits, grey or RGB, without loss.
+    /// Encodes at 8 bits, grey or RGB, without loss. Of other than 1 or 3 channels the first three are shown, of two the first.
     package static func encode(_ image: Image) throws(ImageError) -> Data {
+        let image = image.leading(image.shape.channels < 3 ? 1 : 3)
         var header = png_image()
         header.version = png_uint_32(PNG_IMAGE_VERSION)
         header.width = png_uint_32(image.shape.width)

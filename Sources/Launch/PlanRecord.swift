@@ -1,3 +1,4 @@
+package import Chain
 package import Foundation
 package import Topology
 
@@ -20,7 +21,7 @@ package struct PlanRecord: Codable, Sendable {
 
     package var run: String
     package var timesteps: Int
-    package var schedule: String
+    package var schedule: Topology.Run.Schedule
     package var offsetNoise: Double
     package var cut: Int
     /// Channels, height, width.
@@ -39,7 +40,7 @@ package struct PlanRecord: Codable, Sendable {
     package init(_ topology: Topology, topologyFolder: URL) {
         run = topology.run.name
         timesteps = topology.run.timesteps
-        schedule = topology.run.schedule.rawValue
+        schedule = topology.run.schedule
         offsetNoise = topology.run.offsetNoise
         cut = topology.run.cut
         image = [topology.run.image.channels, topology.run.image.height, topology.run.image.width]
@@ -58,6 +59,13 @@ package struct PlanRecord: Codable, Sendable {
         steps = topology.sample.steps
         sampler = topology.sample.sampler.rawValue
         guidance = topology.sample.guidance
+    }
+
+    /// What the schedule is called in a topology.
+    package var scheduleName: String { schedule.kind.rawValue }
+
+    package func chain() throws(ChainError) -> Schedule {
+        try Schedule(schedule, timesteps: timesteps, offsetNoise: offsetNoise)
     }
 
     /// Reads the plan of a run that was made before.

@@ -20,14 +20,24 @@ extension RunDescriptor {
 
 extension Schedule {
     init(_ run: Topology.Run) throws(ChainError) {
+        try self.init(run.schedule, timesteps: run.timesteps, offsetNoise: run.offsetNoise)
+    }
+
+    /// - Throws: `badSchedule` for numbers of which no schedule can be made.
+    init(_ schedule: Topology.Run.Schedule, timesteps: Int, offsetNoise: Double) throws(ChainError) {
+        func within(_ plain: Kind, _ kind: (Double, Double) -> Kind) -> Kind {
+            if let start = schedule.start, let end = schedule.end { kind(start, end) } else { plain }
+        }
         let kind: Kind =
-            switch run.schedule {
-            case .linear: .linear()
-            case .scaledLinear: .scaledLinear()
-            case .cosine: .cosine()
-            case .sigmoid: .sigmoid()
+            switch schedule.kind {
+            case .linear: within(.linear()) { .linear(start: $0, end: $1) }
+            case .scaledLinear: within(.scaledLinear()) { .scaledLinear(start: $0, end: $1) }
+            case .betaSigmoid: within(.betaSigmoid()) { .betaSigmoid(start: $0, end: $1) }
+            case .sigmoid: within(.sigmoid(tau: schedule.tau)) { .sigmoid(start: $0, end: $1, tau: schedule.tau) }
+            case .cosine: schedule.offset.map { .cosine(offset: $0) } ?? .cosine()
+            case .table: .table(schedule.betas)
             }
-        try self.init(kind, timesteps: run.timesteps, offsetNoise: run.offsetNoise)
+        try self.init(kind, timesteps: timesteps, offsetNoise: offsetNoise, isRescaled: schedule.isRescaled)
     }
 }
 

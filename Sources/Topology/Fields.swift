@@ -86,6 +86,11 @@ extension Fields {
         return try entry.number(of: key, in: range)
     }
 
+    mutating func number(_ key: String, in range: ClosedRange<Double>) throws(TopologyError) -> Double? {
+        guard let entry = take(key) else { return nil }
+        return try entry.number(of: key, in: range)
+    }
+
     /// One of the words of an enumeration.
     mutating func choice<Choice: RawRepresentable<String> & CaseIterable>(
         _ key: String, default fallback: Choice

@@ -6,10 +6,12 @@ extension Topology.Run {
             var names = NodeNames()
             try names.take(name, at: namePlace)
             let timesteps = try run.integer("timesteps", in: 2...100_000, default: 1000)
-            let schedule: Schedule = try run.choice("schedule", default: .cosine)
+            let schedule = try run.take("schedule").map { (entry) throws(TopologyError) in
+                try Schedule(entry, timesteps: timesteps)
+            }
             let image = try Shape(try run.require("image"))
             return Topology.Run(
-                name: name, timesteps: timesteps, schedule: schedule,
+                name: name, timesteps: timesteps, schedule: schedule ?? Schedule(kind: .cosine),
                 offsetNoise: try run.number("offset_noise", in: 0...1, default: 0), image: image,
                 labels: try run.take("labels").map { (entry) throws(TopologyError) in try Self.labels(entry) } ?? [],
                 cut: try run.integer("cut", in: 1...timesteps - 1),
@@ -30,18 +32,64 @@ extension Topology.Run {
     }
 }
 
+extension Topology.Run.Schedule {
+    /// A kind's name alone, or a mapping with its numbers.
+    init(_ entry: Entry, timesteps: Int) throws(TopologyError) {
+        guard case .mapping = entry.content else {
+            let kind: Kind = try entry.choice(of: "schedule")
+            guard kind != .table else {
+                throw TopologyError(
+                    .missingKey, at: entry.place,
+                    "a table of β is {kind: table, betas: [...]}, with one for each timestep")
+            }
+            self.init(kind: kind)
+            return
+        }
+        self = try fields(entry, of: "schedule") { (fields) throws(TopologyError) in
+            // Not by `require`, which would take 'end' for a misspelt 'kind'.
+            guard let kind = fields.take("kind") else {
+                throw TopologyError(.missingKey, at: fields.place, "'schedule' needs 'kind'")
+            }
+            var schedule = Self(kind: try kind.choice(of: "kind"))
+            func ends(in range: ClosedRange<Double>) throws(TopologyError) {
+                schedule.start = try fields.number("start", in: range)
+                schedule.end = try fields.number("end", in: range)
+            }
+            switch schedule.kind {
+            case .linear, .scaledLinear, .betaSigmoid: try ends(in: 0...1)
+            case .cosine: schedule.offset = try fields.number("offset", in: 0...1)
+            case .sigmoid:
+                try ends(in: -100...100)
+                schedule.tau = try fields.number("tau", in: 0.01...100, default: schedule.tau)
+            case .table:
+                let list = try fields.require("betas")
+                schedule.betas = try list.list(of: "betas").map { (beta) throws(TopologyError) in
+                    try beta.number(of: "betas", in: 0...1)
+                }
+                guard schedule.betas.count == timesteps else {
+                    throw TopologyError(
+                        .inconsistent, at: list.place,
+                        "'betas' has \(schedule.betas.count) values, and the run has \(timesteps) timesteps")
+                }
+            }
+            schedule.isRescaled = try fields.choice("rescaled", default: Switch.off) == .on
+            return schedule
+        }
+        guard (start == nil) == (end == nil) else {
+            throw TopologyError(.missingKey, at: entry.place, "'start' and 'end' go together: give both")
+        }
+    }
+}
+
 extension Topology.Run.Shape {
     init(_ entry: Entry) throws(TopologyError) {
         let list = try entry.list(of: "image")
         guard list.count == 3 else {
             throw TopologyError(.wrongType, at: entry.place, "'image' must be [channels, height, width]")
         }
-        channels = try list[0].integer(of: "image (channels)", in: 1...3)
+        channels = try list[0].integer(of: "image (channels)", in: 1...64)
         height = try list[1].integer(of: "image (height)", in: 1...4096)
         width = try list[2].integer(of: "image (width)", in: 1...4096)
-        guard channels != 2 else {
-            throw TopologyError(.outOfRange, at: entry.place, "an image has 1 or 3 channels, not 2")
-        }
     }
 }
 
@@ -84,11 +132,6 @@ extension Topology.Run.Backbone {
         }
     }
 
-    private enum Switch: String, CaseIterable {
-        case on = "true"
-        case off = "false"
-    }
-
     private static func attention(_ entry: Entry?, channels: [Int]) throws(TopologyError) -> [Bool] {
         guard let entry else { return channels.map { _ in false } }
         var attention: [Bool] = []
@@ -108,4 +151,9 @@ extension Topology.Run.Backbone {
         }
         return attention
     }
+}
+
+private enum Switch: String, CaseIterable {
+    case on = "true"
+    case off = "false"
 }

@@ -13,9 +13,26 @@ package struct Topology: Hashable, Sendable {
 
     /// What every party agrees on.
     package struct Run: Hashable, Sendable {
-        package enum Schedule: String, CaseIterable, Sendable {
-            case linear, cosine, sigmoid
-            case scaledLinear = "scaled_linear"
+        /// A kind and its numbers; what is nil the kind has by itself.
+        package struct Schedule: Hashable, Sendable, Codable {
+            package enum Kind: String, CaseIterable, Sendable, Codable {
+                case linear, cosine, sigmoid, table
+                case scaledLinear = "scaled_linear"
+                case betaSigmoid = "beta_sigmoid"
+            }
+
+            package let kind: Kind
+            /// Both or neither.
+            package var start: Double?
+            package var end: Double?
+            /// The sigmoid's.
+            package var tau = 1.0
+            /// The cosine's.
+            package var offset: Double?
+            /// β_1 … β_T, of a table.
+            package var betas: [Double] = []
+            /// Whether it is rescaled to leave no signal at T.
+            package var isRescaled = false
         }
 
         package struct Shape: Hashable, Sendable {

@@ -68,6 +68,7 @@ extension WireSchedule {
         self.init()
         timesteps = UInt32(schedule.timesteps)
         offsetNoise = schedule.offsetNoise
+        rescaled = schedule.isRescaled
         switch schedule.kind {
         case .linear(let start, let end):
             kind = .linear
@@ -85,6 +86,13 @@ extension WireSchedule {
             self.start = start
             self.end = end
             self.tau = tau
+        case .betaSigmoid(let start, let end):
+            kind = .betaSigmoid
+            self.start = start
+            self.end = end
+        case .table(let betas):
+            kind = .table
+            beta = betas
         }
     }
 }
@@ -97,9 +105,14 @@ extension Schedule {
         case .scaledLinear: kind = .scaledLinear(start: message.start, end: message.end)
         case .cosine: kind = .cosine(offset: message.start)
         case .sigmoid: kind = .sigmoid(start: message.start, end: message.end, tau: message.tau)
+        case .betaSigmoid: kind = .betaSigmoid(start: message.start, end: message.end)
+        case .table: kind = .table(message.beta)
         case .unspecified, .UNRECOGNIZED: throw WireError(.outOfRange, "the schedule's kind is not known here")
         }
-        do { try self.init(kind, timesteps: Int(message.timesteps), offsetNoise: message.offsetNoise) } catch {
+        do {
+            try self.init(
+                kind, timesteps: Int(message.timesteps), offsetNoise: message.offsetNoise, isRescaled: message.rescaled)
+        } catch {
             throw WireError(.outOfRange, "schedule: \(error.message)")
         }
     }

@@ -13,7 +13,8 @@ struct LocalSample: ParsableCommand {
         abstract: "Sample a model on this machine, from noise of yours or from a seed.",
         discussion: """
             For looking at a model, and for comparing with Python. Every setting that is not given is what diffusers' scheduler of \
-            that name has when it is made with from_pretrained(DIR); timesteps are ours, one more than diffusers', from T (noise) to 0 \
+            that name has when it is made with from_pretrained(DIR); only betas that scheduler_config.json leaves out are those of the \
+            class that it names. Timesteps are ours, one more than diffusers', from T (noise) to 0 \
             (image).
 
               collafuse sample --local --model DIR --sampler ddim --steps 50 --noise noise.safetensors --out out.safetensors
@@ -65,7 +66,7 @@ struct LocalSample: ParsableCommand {
     var out: String
 
     @Option(name: .long, help: ArgumentHelp("ddim: share of ddpm's noise, 0…1.", valueName: "η"))
-    var eta = 0.0
+    var eta: Double?
 
     @Flag(name: .long, help: "ddim: the noise that is left is that of the thresholded x̂_0, as in diffusers' step().")
     var useClippedModelOutput = false
@@ -120,6 +121,26 @@ struct LocalSample: ParsableCommand {
         guard (1...1024).contains(threads) else { throw ValidationError("--threads lies in 1…1024") }
         try device.check()
         guard (1...4096).contains(count) else { throw ValidationError("--count lies in 1…4096") }
+        try checkThatOptionsAgree()
+    }
+
+    /// What would be without effect is refused: who gave it meant something by it.
+    private func checkThatOptionsAgree() throws {
+        guard let name = try? Sampler.Name(spelled: sampler) else { return }
+        if name != .ddim, eta != nil || useClippedModelOutput {
+            throw ValidationError(
+                "\(eta != nil ? "--eta" : "--use-clipped-model-output") is ddim's, and \(name.rawValue) has none: leave it out, or take --sampler ddim"
+            )
+        }
+        if let spacing { try checkOffset(spacing) }
+    }
+
+    private func checkOffset(_ spacing: String) throws {
+        guard stepsOffset == nil || spacing == TimestepSpacing.leading.rawValue else {
+            throw ValidationError(
+                "--steps-offset moves the timesteps of leading, and the spacing is \(spacing): leave it out, or take --spacing leading"
+            )
+        }
     }
 
     func run() throws {
@@ -130,6 +151,7 @@ struct LocalSample: ParsableCommand {
         let model = try ModelDirectory(
             contentsOf: URL(filePath: model), dtype: given?.start.dtype == .float64 ? .float64 : .float32,
             device: device.device)
+        try checkOffset((settings.spacing ?? model.scheduler.sampling.spacing(for: settings.sampler)).rawValue)
         let sampling = try LocalSampling(model, settings)
         let bar = ProgressBar("samples, per cent")
         func show(_ share: Double) { bar.show(ClientProgress(done: Int(share * 100), total: 100)) }
@@ -148,7 +170,7 @@ struct LocalSample: ParsableCommand {
         var settings = LocalSampling.Settings()
         settings.sampler = try Sampler.Name(spelled: sampler)
         settings.steps = steps
-        settings.eta = eta
+        settings.eta = eta ?? 0
         settings.usesClippedOutput = useClippedModelOutput
         settings.spacing = try spacing.map { try choice($0, "--spacing") }
         settings.stepsOffset = stepsOffset

@@ -76,11 +76,14 @@ struct SamplerTests {
     }
 
     @Test func singleStepsAgreeWithDiffusers() throws {
-        let kinds = ["linear": Schedule.Kind.linear(), "squaredcos_cap_v2": .cosine()]
+        let schedules = try [
+            "linear": Schedule(.linear(), timesteps: 1000), "squaredcos_cap_v2": Schedule(.cosine(), timesteps: 1000),
+            "rescaled": Schedule(.linear(), timesteps: 1000, isRescaled: true),
+        ]
         let steps = try Golden.load().steps
-        #expect(steps.count > 200)
+        #expect(steps.count > 200 && Set(steps.map(\.schedule)) == Set(schedules.keys))
         for step in steps {
-            let schedule = try Schedule(try #require(kinds[step.schedule]), timesteps: 1000)
+            let schedule = try #require(schedules[step.schedule])
             let prediction = try #require(Prediction(rawValue: step.prediction))
             let sampler: Sampler = step.sampler == "ddpm" ? .ddpm() : .ddim(eta: step.eta)
             let said = prediction.coefficients(at: step.t, on: schedule)

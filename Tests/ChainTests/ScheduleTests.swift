@@ -22,7 +22,10 @@ struct ScheduleTests {
         }
     }
 
-    @Test(arguments: [("linear", Schedule.Kind.linear()), ("cosine", .cosine()), ("sigmoid", .sigmoid())])
+    @Test(arguments: [
+        ("linear", Schedule.Kind.linear()), ("cosine", .cosine()), ("sigmoid", .sigmoid()),
+        ("betaSigmoid", .betaSigmoid(start: 0.001, end: 0.03)),
+    ])
     func agreesWithDiffusersAndThePapers(name: String, kind: Schedule.Kind) throws {
         let golden = try Golden.load()
         let schedule = try Schedule(kind, timesteps: 1000)
@@ -31,6 +34,32 @@ struct ScheduleTests {
         for (index, expected) in zip(golden.probes, try #require(golden.schedules[name])) {
             #expect(relativeError(schedule.alphaBar(index + 1), expected) < tolerance, "t = \(index + 1)")
         }
+    }
+
+    /// diffusers' `rescale_betas_zero_snr`, by its own formula in double.
+    @Test(arguments: [("rescaledLinear", Schedule.Kind.linear()), ("rescaledScaledLinear", .scaledLinear())])
+    func rescaledAsDiffusersDoes(name: String, kind: Schedule.Kind) throws {
+        let golden = try Golden.load(), schedule = try Schedule(kind, timesteps: 1000, isRescaled: true)
+        for (index, expected) in zip(golden.probes, try #require(golden.schedules[name])).dropLast() {
+            #expect(relativeError(schedule.alphaBar(index + 1), expected) < 1e-8, "t = \(index + 1)")
+        }
+        #expect(golden.schedules[name]?.last == 0 && schedule.alphaBar(1000) == 0 && schedule.hasZeroTerminalSNR)
+        #expect(try schedule != Schedule(kind, timesteps: 1000))
+        // Once is enough.
+        let again = try Schedule(.table(schedule.betas), timesteps: 1000, isRescaled: true)
+        for t in [1, 500, 999] { #expect(relativeError(again.alphaBar(t), schedule.alphaBar(t)) < 1e-9) }
+        // A chain that is all noise by its middle cannot be stretched.
+        #expect {
+            try Schedule(.table(Array(repeating: 0.9, count: 1000)), timesteps: 1000, isRescaled: true)
+        } throws: { ($0 as? ChainError)?.code == .badSchedule }
+    }
+
+    @Test func aTableIsItself() throws {
+        let schedule = try Schedule(.table([0.1, 0.5, 0.25]), timesteps: 3)
+        for (t, bar) in [1, 0.9, 0.45, 0.3375].enumerated() {
+            #expect(relativeError(schedule.alphaBar(t), bar) < 1e-14)
+        }
+        #expect(schedule.summary.contains("0.1 to 0.25"))
     }
 
     @Test func everyTimestepOfAShortLinearChain() throws {
@@ -74,7 +103,9 @@ struct ScheduleTests {
     @Test(arguments: [
         (Schedule.Kind.linear(start: 0, end: 0.02), 1000), (.linear(start: 1e-4, end: 1.5), 1000), (.linear(), 1),
         (.linear(start: .nan, end: 0.02), 10), (.cosine(offset: -1), 1000), (.cosine(offset: .infinity), 1000),
-        (.sigmoid(start: 3, end: -3, tau: 1), 1000), (.sigmoid(start: -3, end: 3, tau: 0), 1000), (.cosine(), 200_000),
+        (.table([0.1, 0.2]), 3), (.table([0.1, 0, 0.2]), 3), (.table([1, 0.2]), 2), (.table([0.1, .nan]), 2),
+        (.betaSigmoid(start: 0.1, end: 1.2), 1000), (.sigmoid(start: 3, end: -3, tau: 1), 1000),
+        (.sigmoid(start: -3, end: 3, tau: 0), 1000), (.cosine(), 200_000),
     ])
     func refusesWhatIsNoSchedule(kind: Schedule.Kind, timesteps: Int) {
         #expect { try Schedule(kind, timesteps: timesteps) } throws: { ($0 as? ChainError)?.code == .badSchedule }

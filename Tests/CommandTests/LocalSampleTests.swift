@@ -28,8 +28,28 @@ import Testing
                     run.output.contains("Error: ") && run.output.contains(words), "\(run.output)",
                     sourceLocation: sourceLocation)
             }
+            let silent = folder.appending(path: "silent")
+            try FileManager.default.copyItem(at: Self.model, to: silent)
+            try Data(#"{"num_train_timesteps": 1000, "beta_schedule": "squaredcos_cap_v2"}"#.utf8).write(
+                to: silent.appending(path: "scheduler_config.json"))
             for labels in ["1-99999999999", "9223372036854775807", "7-3", "1--2", "1-2-3"] {
                 expect("is no label", from: try sample("--local", "--out", "o", labels: labels, in: folder))
+            }
+            for (words, options, model) in [
+                ("--eta is ddim's", ["--sampler", "ddpm", "--eta", "0"], Self.model),
+                ("--eta", ["--sampler", "heun", "--eta", "0.5"], Self.model),
+                (
+                    "--use-clipped-model-output is ddim's", ["--sampler", "euler", "--use-clipped-model-output"],
+                    Self.model
+                ),
+                ("--steps-offset", ["--spacing", "trailing", "--steps-offset", "1"], Self.model),
+                // Which is linspace where the file is silent.
+                ("--steps-offset", ["--sampler", "dpm-solver++", "--steps-offset", "1"], silent),
+            ] {
+                let run = try CommandRun.of(
+                    CommandRun.binaries.appending(path: "collafuse"),
+                    ["sample", "--local", "--model", model.path, "--labels", "1", "--out", "o"] + options, in: folder)
+                #expect(run.status == 64 && run.output.contains(words), "\(run.status): \(run.output)")
             }
             let most = "\(Int.max)"
             expect(

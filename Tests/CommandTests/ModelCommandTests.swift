@@ -87,6 +87,64 @@ import Testing
         }
     }
 
+    /// A model of latents, with numbers of its own for its schedule: the topology says them, `keys run` signs them.
+    @Test(.timeLimit(.minutes(5))) func latentsWithAScheduleOfTheirOwn() async throws {
+        let scene = try DeploymentScene(), made = scene.folder.appending(path: "latent")
+        let topology = """
+            run: {name: latents, cut: 500, image: [4, 8, 8], labels: [a, b, c, d],
+                  schedule: {kind: scaled_linear, start: 0.0015, end: 0.0195}, backbone: {channels: [8, 16], layers: 1}}
+            workers: [{name: denoiser, role: denoise}]
+            clients: [{name: north, images: latents.safetensors, do: [sample]}]
+            """
+        try Data(topology.utf8).write(to: scene.folder.appending(path: "t.yaml"))
+        let signed = try CommandRun.of(
+            CommandRun.binaries.appending(path: "collafuse"), ["keys", "run", "t.yaml"],
+            in: scene.folder)
+        #expect(signed.status == 0 && signed.output.contains("latents  4×8×8"), "\(signed.output)")
+        let id = try #require(signed.output.split(separator: " ").last).trimmingCharacters(in: .newlines)
+
+        try FileManager.default.copyItem(at: Self.golden("classes"), to: made)
+        func rewrite(_ name: String, _ changes: [(String, String)]) throws {
+            let file = made.appending(path: name)
+            var text = try String(contentsOf: file, encoding: .utf8)
+            for (old, new) in changes {
+                #expect(text.contains(old), "\(old) in \(name)")
+                text = text.replacing(old, with: new)
+            }
+            try text.write(to: file, atomically: true, encoding: .utf8)
+        }
+        try rewrite(
+            "config.json",
+            [("\"in_channels\": 1", "\"in_channels\": 4"), ("\"out_channels\": 1", "\"out_channels\": 4")])
+        try rewrite(
+            "scheduler_config.json",
+            [
+                ("0.0001", "0.0015"), ("\"beta_end\": 0.02", "\"beta_end\": 0.0195"),
+                ("squaredcos_cap_v2", "scaled_linear"),
+            ])
+        let weights = made.appending(path: "diffusion_pytorch_model.safetensors")
+        var archive = SafetensorsArchive(metadata: ["format": "pt"])
+        let shapes = ["conv_in.weight": [8, 4, 3, 3], "conv_out.weight": [4, 8, 3, 3], "conv_out.bias": [4]]
+        for entry in try SafetensorsArchive(contentsOf: weights).entries {
+            try archive.append(
+                shapes[entry.name].map { shape in
+                    try .init(
+                        name: entry.name, shape: shape, floats: Array(repeating: 0.01, count: shape.reduce(1, *)))
+                } ?? entry)
+        }
+        try archive.write(to: weights)
+        func taken(_ run: String) throws -> CommandRun {
+            try model(
+                "import", "--model", made.path, "--registry", scene.folder.appending(path: run).path, "--deployment",
+                scene.keys.appending(path: "public").path, "--run", run)
+        }
+        let version = try taken(id)
+        #expect(version.status == 0 && version.output.contains("version 1 of latents"), "\(version.output)")
+        try rewrite("scheduler_config.json", [("0.0195", "0.012")])
+        let other = try taken(id)
+        #expect(other.status != 0 && other.output.contains("'beta_schedule'"), "\(other.output)")
+    }
+
     /// In by the operator's hand, out again, and the same numbers.
     @Test(.timeLimit(.minutes(5))) func throughTheRegistry() async throws {
         let scene = try DeploymentScene()

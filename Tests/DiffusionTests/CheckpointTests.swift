@@ -98,6 +98,11 @@ final class CheckpointTests {
         }
         try write(map)
         try saysTheSame(folder)
+        // So are those of a variant, which diffusers names thus.
+        let variant = folder.appending(path: ModelDirectory.weightsFile + ".index.fp16.json")
+        try FileManager.default.moveItem(at: index, to: variant)
+        try saysTheSame(folder)
+        try FileManager.default.removeItem(at: variant)
         // A shard may not lie elsewhere, and must hold what the index says.
         map["conv_in.bias"] = "../diffusion_pytorch_model-00001-of-00002.safetensors"
         try write(map)

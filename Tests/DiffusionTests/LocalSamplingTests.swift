@@ -96,7 +96,9 @@ struct LocalSamplingTests {
         try refusal("2 steps do not fit", "ask for one") { ($0.from, $0.to, $0.steps) = (400, 399, 2) }
         try refusal("name one for all samples") { $0.labels = nil }
         try refusal("2 labels for 3 samples") { $0.labels = [1, 2] }
-        try refusal("0…11") { $0.labels = [12] }
+        try refusal("lie in 0…10") { $0.labels = [12] }
+        try refusal("without a label for none") { $0.labels = [11] }
+        try refusal("0…10", "10 stands for none") { ($0.labels, $0.guidance) = ([11], 2) }
         try refusal("guidance", "0…100") { $0.guidance = -1 }
         try refusal("ddpm over 50 steps adds noise in 49", "that of 0", "--seed") { $0.sampler = .ddpm }
     }

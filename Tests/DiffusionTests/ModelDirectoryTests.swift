@@ -36,6 +36,7 @@ struct ModelDirectoryTests {
         (Schedule.Kind.cosine(), Prediction.epsilon), (.cosine(offset: 0.02), .v),
         (.linear(start: 1e-4, end: 0.03), .sample),
         (.sigmoid(start: -3, end: 3, tau: 0.9), .epsilon), (.scaledLinear(), .epsilon),
+        (.betaSigmoid(start: 2e-4, end: 0.03), .epsilon), (.table((1...1000).map { 1.7e-5 * Double($0) }), .sample),
     ])
     func comesBackAsItWas(kind: Schedule.Kind, prediction: Prediction) throws {
         let folder = scratch()
@@ -176,6 +177,69 @@ struct ModelDirectoryTests {
                 #expect(!refusing.contains(sampler), "\(sampler) does not refuse \(key)")
             } catch {
                 #expect(refusing.contains(sampler) && "\(error)".contains("'\(key)'"), "\(sampler): \(error)")
+            }
+        }
+    }
+
+    /// Models that say so, as Stable Diffusion 2's successors do: no ε, and none of the samplers whose ᾱ_T diffusers makes another.
+    @Test func rescaledSchedules() throws {
+        func json(_ prediction: String) -> String {
+            """
+            {"_class_name": "DDIMScheduler", "num_train_timesteps": 1000, "beta_schedule": "scaled_linear", "beta_start": 0.00085,
+             "beta_end": 0.012, "rescale_betas_zero_snr": true, "prediction_type": "\(prediction)", "timestep_spacing": "trailing"}
+            """
+        }
+        #expect { try SchedulerConfiguration(json: json("epsilon")) } throws: {
+            "\($0)".contains("'rescale_betas_zero_snr'") && "\($0)".contains("predict v")
+        }
+        let read = try SchedulerConfiguration(json: json("v_prediction"))
+        #expect(read.schedule == (try Schedule(.scaledLinear(), timesteps: 1000, isRescaled: true)))
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        // Written anew it is the same.
+        try ModelDirectory(network: model().network, schedule: read.schedule, prediction: .v, record: nil)
+            .write(to: folder)
+        let model = try ModelDirectory(contentsOf: folder)
+        #expect(model.schedule == read.schedule)
+        for sampler in Sampler.Name.allCases {
+            var settings = LocalSampling.Settings()
+            (settings.sampler, settings.labels, settings.steps) = (sampler, [3], 3)
+            if [.ddpm, .ddim].contains(sampler) {
+                #expect(try LocalSampling(model, settings).samples(seed: 1, count: 1).isFinite)
+            } else {
+                #expect { try LocalSampling(model, settings) } throws: {
+                    "\($0)".contains("'rescale_betas_zero_snr'")
+                }
+            }
+        }
+    }
+
+    /// DDPM's alone: the others take no notice of it.
+    @Test func aVarianceThatIsNoNumberInDiffusersIsRefused() throws {
+        let folder = scratch()
+        defer { try? FileManager.default.removeItem(at: folder) }
+        try model().write(to: folder)
+        try Data(#"{"num_train_timesteps": 1000, "variance_type": "fixed_large_log"}"#.utf8).write(
+            to: folder.appending(path: ModelDirectory.schedulerFile))
+        let model = try ModelDirectory(contentsOf: folder)
+        var settings = LocalSampling.Settings()
+        _ = try LocalSampling(model, settings)
+        settings.sampler = .ddpm
+        #expect { try LocalSampling(model, settings) } throws: {
+            "\($0)".contains("'variance_type'") && "\($0)".contains("NaN in diffusers")
+        }
+    }
+
+    @Test func tablesOfBetasAreRead() throws {
+        let betas = [0.1, 0.2, 0.3].map { "\($0)" }.joined(separator: ", ")
+        let read = try SchedulerConfiguration(
+            json: #"{"num_train_timesteps": 3, "trained_betas": [\#(betas)], "beta_schedule": "linear"}"#)
+        #expect(read.schedule == (try Schedule(.table([0.1, 0.2, 0.3]), timesteps: 3)))
+        for (text, words) in [("[0.1]", "has 1 values"), ("[0.1, 0, 0.2]", "β_2"), ("7", "a list of numbers")] {
+            #expect {
+                try SchedulerConfiguration(json: #"{"num_train_timesteps": 3, "trained_betas": \#(text)}"#)
+            } throws: {
+                "\($0)".contains("'trained_betas'") && "\($0)".contains(words)
             }
         }
     }

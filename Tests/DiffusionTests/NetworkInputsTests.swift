@@ -49,6 +49,16 @@ struct NetworkInputsTests {
         }
     }
 
+    /// Half precision ends at 65504.
+    @Test func anOutputThatIsNoNumberIsRefused() throws {
+        let half = try UNet(contentsOf: goldens("unet-text-linear"), dtype: .float16)
+        let loud = try inputs("sample", .full(1e5, [3, 1, 8, 8]))
+        #expect { try NetworkInputs(loud, for: half).output(of: half) } throws: {
+            ($0 as? DiffusionError)?.code == .badInput && "\($0)".contains("float16 has no room")
+        }
+        #expect(try NetworkInputs(loud, for: network).output(of: network).isFinite)
+    }
+
     /// One timestep and one text for all samples are the same as naming them for each.
     @Test func oneForAll() throws {
         let text = try Tensor(archive.entry("encoder_hidden_states"))[0..<1]

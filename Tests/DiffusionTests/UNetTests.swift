@@ -73,7 +73,8 @@ struct UNetTests {
         ("block_out_channels", "[8, 10000]"), ("layers_per_block", "true"), ("attention_head_dim", "64"),
         ("sample_size", "[8, 8, 8]"), ("sample_size", "1"), ("resnet_time_scale_shift", "\"ada_group\""),
         ("downsample_padding", "2"), ("norm_eps", "-1"), ("mid_block_type", "\"UNetMidBlock2DCrossAttn\""),
-        ("freq_shift", "4"), ("cross_attention_dim", "32"), ("_class_name", "\"UNet3DConditionModel\""),
+        ("freq_shift", "4"), ("time_embedding_dim", "1000000"), ("cross_attention_dim", "32"),
+        ("_class_name", "\"UNet3DConditionModel\""),
         ("up_block_types", "[\"CrossAttnUpBlock2D\", \"UpBlock2D\"]"), ("_collafuse_self_conditioning", "3"),
     ])
     func namesTheKeyAtFault(key: String, value: String) throws {

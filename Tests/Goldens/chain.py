@@ -12,6 +12,7 @@ import pathlib
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 from scipy.optimize import brentq
 from scipy.special import log_ndtr
 
@@ -29,7 +30,11 @@ def schedules():
     betas = np.minimum(1 - bar[1:] / bar[:-1], 0.999)
     jabri = np.cumprod(1 - betas)
     small = DDPMScheduler(beta_schedule="linear", num_train_timesteps=100, beta_start=0.001, beta_end=0.2).alphas_cumprod
+    beta_sigmoid = DDPMScheduler(beta_schedule="sigmoid", beta_start=0.001, beta_end=0.03).alphas_cumprod
     return {
+        "betaSigmoid": [float(beta_sigmoid[i]) for i in PROBES],
+        "rescaledLinear": [float(rescaled(np.linspace(1e-4, 0.02, 1000))[i]) for i in PROBES],
+        "rescaledScaledLinear": [float(rescaled(np.linspace(0.00085**0.5, 0.012**0.5, 1000) ** 2)[i]) for i in PROBES],
         "linear": [float(linear[i]) for i in PROBES],
         "cosine": [float(cosine[i]) for i in PROBES],
         "sigmoid": [float(jabri[i]) for i in PROBES],
@@ -37,8 +42,15 @@ def schedules():
     }
 
 
+def rescaled(betas):
+    """ᾱ by diffusers' own formula for rescale_betas_zero_snr, in float64."""
+    return torch.cumprod(1 - rescale_zero_terminal_snr(torch.tensor(betas, dtype=torch.float64)), 0)
+
+
 def table(schedule):
     """ᾱ in float64, from the formulas of the papers."""
+    if schedule == "rescaled":
+        return rescaled(np.linspace(1e-4, 0.02, 1000))
     if schedule == "linear":
         betas = np.linspace(1e-4, 0.02, 1000)
     else:
@@ -51,11 +63,15 @@ def steps():
     """Single steps from t to s, with and without clipping, noise included through a known generator."""
     out = []
     x, e = torch.tensor([[0.3, -1.2, 2.0]], dtype=torch.float64), torch.tensor([[-0.4, 0.7, 1.5]], dtype=torch.float64)
-    for schedule in ["linear", "squaredcos_cap_v2"]:
-        for count, t in [(50, 981), (50, 481), (20, 501), (10, 101), (1000, 700), (1000, 1)]:
+    # From the last timestep of the rescaled one, where ε says nothing of x_0, too.
+    for schedule in ["linear", "squaredcos_cap_v2", "rescaled"]:
+        places = [(50, 1000), (20, 500)] if schedule == "rescaled" else [(50, 981), (50, 481), (20, 501), (10, 101), (1000, 700), (1000, 1)]
+        for count, t in places:
             for clip in [False, True]:
-                for prediction in ["epsilon", "v_prediction", "sample"]:
-                    options = dict(beta_schedule=schedule, clip_sample=clip, prediction_type=prediction)
+                for prediction in ["epsilon", "v_prediction", "sample"][schedule == "rescaled":]:
+                    options = dict(clip_sample=clip, prediction_type=prediction, rescale_betas_zero_snr=schedule == "rescaled",
+                                   beta_schedule="linear" if schedule == "rescaled" else schedule,
+                                   timestep_spacing="trailing" if schedule == "rescaled" else "leading")
                     ddpm = DDPMScheduler(**options)
                     ddpm.alphas_cumprod = table(schedule)
                     ddpm.set_timesteps(count)

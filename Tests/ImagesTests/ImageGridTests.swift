@@ -29,6 +29,17 @@ import Testing
         #expect(grid.values == [-1, 0, 1])
     }
 
+    /// Of four channels the first three are red, green and blue; of two the first is grey.
+    @Test(arguments: [(2, 1), (4, 3), (9, 3)])
+    func showsTheFirstChannels(channels: Int, shown: Int) throws {
+        let levels = (0..<channels * 2).map { Float($0 * 13) / 127.5 - 1 }
+        let image = Image(shape: ImageShape(channels: channels, height: 1, width: 2), values: levels)
+        let png = try ImageGrid(rows: [[image]], scale: 1, padding: 0).png()
+        let read = try ImageFile.decode(png, named: "grid", shape: ImageShape(channels: shown, height: 1, width: 2))
+        for (before, after) in zip(levels, read.values) { #expect(abs(before - after) < 1e-6) }
+        #expect(read.values.count == 2 * shown)
+    }
+
     @Test func isWrittenAsAPicture() throws {
         try inTemporaryFolder { folder in
             let file = folder.appending(path: "grid.png")

@@ -67,6 +67,22 @@ import Testing
         }
     }
 
+    /// Latents: pictures cannot hold them, a safetensors file can.
+    @Test func otherNumbersOfChannels() throws {
+        try inTemporaryFolder { folder in
+            let four = ImageShape(channels: 4, height: 1, width: 2), file = folder.appending(path: "x.safetensors")
+            try PNG.encode(ramp(from: 1)).write(to: folder.appending(path: "1.png"))
+            let error = failure { try ImageSet(contentsOf: folder, shape: four, labelNames: []) }
+            #expect(error?.code == .wrongShape && error?.message.contains("[N, 4, 1, 2]") == true)
+            var archive = SafetensorsArchive()
+            let values: [Float] = [-1, -0.5, 0, 0.5, 1, 0.25, -0.25, 0]
+            try archive.append(.init(name: "images", shape: [1, 4, 1, 2], floats: values))
+            try archive.write(to: file)
+            #expect(try ImageSet(contentsOf: file, shape: four, labelNames: []).values([0]) == values)
+            #expect(failure { try ImageSet(contentsOf: file, shape: grey8, labelNames: []) }?.code == .wrongShape)
+        }
+    }
+
     @Test func aDamagedFileInAFolderIsNamedWhenItIsRead() throws {
         try inTemporaryFolder { folder in
             try PNG.encode(ramp(from: 0)).dropLast(20).write(to: folder.appending(path: "cut.png"))

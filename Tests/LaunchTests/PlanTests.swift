@@ -199,6 +199,35 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
         #expect(topology.workers[0].training?.precision == .mixed && topology.clients[0].head.precision == .single)
     }
 
+    @Test(arguments: [
+        ("{kind: scaled_linear, start: 0.0015, end: 0.0195}", Schedule.Kind.scaledLinear(start: 0.0015, end: 0.0195)),
+        ("{kind: linear, start: 0.001, end: 0.2}", .linear(start: 0.001, end: 0.2)), ("linear", .linear()),
+        ("{kind: sigmoid, tau: 0.5}", .sigmoid(tau: 0.5)), ("sigmoid", .sigmoid()),
+        ("{kind: cosine, offset: 0.01}", .cosine(offset: 0.01)), ("{kind: cosine}", .cosine()),
+        ("beta_sigmoid", .betaSigmoid()),
+    ])
+    func schedulesOfTopologies(text: String, kind: Schedule.Kind) async throws {
+        let topology = try Topology(yaml: yaml, file: "t.yaml", overrides: ["run.schedule=\(text)"])
+        let run = try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5)
+        #expect(run.schedule == (try Schedule(kind, timesteps: 100)))
+        // The closing report reckons with the same.
+        try await withFolder { folder in
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+            let file = folder.appending(path: "plan.json")
+            try PlanRecord(topology, topologyFolder: folder).write(to: file)
+            #expect(try PlanRecord(contentsOf: file).chain() == run.schedule)
+        }
+    }
+
+    @Test func schedulesThatCannotBeAreRefused() throws {
+        for text in ["{kind: linear, start: 0, end: 0.1}", "{kind: sigmoid, start: 3, end: -3}"] {
+            let topology = try Topology(yaml: yaml, file: "t.yaml", overrides: ["run.schedule=\(text)"])
+            #expect { try RunDescriptor(topology, nonce: Array(repeating: 7, count: 16), created: 5) } throws: {
+                ($0 as? ChainError)?.code == .badSchedule
+            }
+        }
+    }
+
     @Test func aFolderIsEmptiedOnlyWhenARunMadeIt() async throws {
         try await withFolder { url in
             do {

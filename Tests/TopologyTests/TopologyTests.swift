@@ -48,7 +48,7 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
     @Test func readsWhatIsWrittenAndFillsInTheRest() throws {
         let topology = try read(yaml())
         #expect(topology.run.name == "shapes")
-        #expect(topology.run.timesteps == 100 && topology.run.cut == 40 && topology.run.schedule == .cosine)
+        #expect(topology.run.timesteps == 100 && topology.run.cut == 40 && topology.run.schedule.kind == .cosine)
         let image = topology.run.image
         #expect(image.channels == 3 && image.height == 32 && image.width == 16)
         #expect(topology.run.backbone.channels == [32, 64] && topology.run.backbone.attention == [false, false])
@@ -62,6 +62,23 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         )
         #expect(topology.sample.perLabel == 5 && topology.sample.guidance == 1.5 && topology.sample.steps == 50)
         #expect(topology.out == "out/shapes")
+    }
+
+    @Test func schedulesHaveNumbers() throws {
+        func schedule(_ text: String) throws -> Topology.Run.Schedule {
+            try read(
+                yaml(line: 3, "  schedule: \(text)\n  timesteps: 4").replacing("cut: 40", with: "cut: 2")
+                    .replacing("cut: 60", with: "cut: 3").replacing("sample: {", with: "sample: {steps: 4, ")
+            ).run.schedule
+        }
+        let linear = try schedule("{kind: scaled_linear, start: 0.0015, end: 0.0195, rescaled: true}")
+        #expect(linear.kind == .scaledLinear && linear.start == 0.0015 && linear.end == 0.0195 && linear.isRescaled)
+        let sigmoid = try schedule("{kind: sigmoid, start: -2, end: 4, tau: 0.5}")
+        #expect(sigmoid.start == -2 && sigmoid.end == 4 && sigmoid.tau == 0.5 && !sigmoid.isRescaled)
+        #expect(try schedule("{kind: cosine, offset: 0.02}").offset == 0.02)
+        #expect(try schedule("{kind: table, betas: [0.1, 0.2, 0.3, 0.4]}").betas == [0.1, 0.2, 0.3, 0.4])
+        let plain = try schedule("beta_sigmoid")
+        #expect(plain.kind == .betaSigmoid && plain.start == nil && plain.end == nil && plain.tau == 1)
     }
 
     @Test func brokersAreOneOrAListOfSeveral() throws {
@@ -146,6 +163,17 @@ private func failure(_ yaml: String, overrides: [String] = []) -> TopologyError?
         (9, "  - {name: trainer, role: denoise}", .inconsistent, 1, "no worker has the role train"),
         (9, "  - trainer", .wrongType, 9, "it must be keys with values"),
         (5, "  image: [3, 32]", .wrongType, 5, "[channels, height, width]"),
+        (5, "  image: [65, 32, 16]", .outOfRange, 5, "1 to 64"),
+        (3, "  schedule: cosin", .outOfRange, 3, "did you mean 'cosine'?"),
+        (3, "  schedule: table", .missingKey, 3, "betas: [...]"),
+        (3, "  schedule: {start: 0.1, end: 0.2}", .missingKey, 3, "'schedule' needs 'kind'"),
+        (3, "  schedule: {kind: linear, strat: 0.1, end: 0.2}", .unknownKey, 3, "did you mean 'start'?"),
+        (3, "  schedule: {kind: linear, start: 0.1}", .missingKey, 3, "go together"),
+        (3, "  schedule: {kind: linear, start: 0.1, end: 2}", .outOfRange, 3, "'end' is 2"),
+        (3, "  schedule: {kind: linear, start: low, end: 0.1}", .wrongType, 3, "'start' is 'low'"),
+        (3, "  schedule: {kind: linear, offset: 0.1}", .unknownKey, 3, "'offset' in 'schedule'"),
+        (3, "  schedule: {kind: cosine, tau: 2}", .unknownKey, 3, "'tau' in 'schedule'"),
+        (3, "  schedule: {kind: table, betas: [0.1, 0.2]}", .inconsistent, 3, "'betas' has 2 values"),
         (5, "  image: [3, 33, 16]", .inconsistent, 7, "cannot be halved"),
         (7, "  backbone: {channels: [30]}", .inconsistent, 7, "groups"),
         (7, "  backbone: {channels: [32, 64], attention: [true]}", .inconsistent, 7, "'attention' has 1"),

@@ -14,6 +14,7 @@ struct RunDocumentTests {
 
     @Test(arguments: [
         Schedule.Kind.cosine(), .linear(start: 1e-3, end: 0.03), .sigmoid(start: -2, end: 4, tau: 0.7), .scaledLinear(),
+        .betaSigmoid(start: 2e-4, end: 0.03), .table((1...1000).map { 2e-5 * Double($0) }),
     ])
     func survivesTheWire(kind: Schedule.Kind) throws {
         let document = RunDocument(try descriptor(kind))
@@ -28,6 +29,15 @@ struct RunDocumentTests {
         let shifted = try descriptor(offsetNoise: 0.1)
         #expect(try RunDocument(bytes: RunDocument(shifted).bytes).descriptor == shifted)
         #expect(RunDocument(shifted).bytes.count > RunDocument(try descriptor()).bytes.count)
+    }
+
+    @Test func rescalingIsPartOfTheRun() throws {
+        let plain = try descriptor(.linear())
+        let rescaled = try RunDescriptor(
+            name: plain.name, schedule: Schedule(.linear(), timesteps: 1000, isRescaled: true), image: plain.image,
+            labels: plain.labels, backboneConfig: "{}", nonce: plain.nonce, created: plain.created)
+        let read = try RunDocument(bytes: RunDocument(rescaled).bytes).descriptor
+        #expect(read == rescaled && read.schedule != plain.schedule && read.schedule.alphaBar(1000) == 0)
     }
 
     /// The run id hashes what was signed, not what another encoder would make of it.

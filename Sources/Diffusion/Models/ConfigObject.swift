@@ -31,10 +31,6 @@ struct ConfigObject {
         }
     }
 
-    func requireNull(_ key: String) throws(DiffusionError) {
-        if isPresent(key) { throw fault(key, "only null is supported here, not \(describe(key))") }
-    }
-
     /// - Throws: when the key is there, not null, and none of these.
     func require(_ key: String, oneOf allowed: [String]) throws(DiffusionError) {
         if let value = try string(key), !allowed.contains(value) {
@@ -71,6 +67,20 @@ struct ConfigObject {
             throw fault(key, "true or false is wanted, not \(describe(key))")
         }
         return value
+    }
+
+    func numbers(_ key: String) throws(DiffusionError) -> [Double]? {
+        guard isPresent(key) else { return nil }
+        guard case .list(let list)? = values[key] else {
+            throw fault(key, "a list of numbers is wanted, not \(describe(key))")
+        }
+        return try list.map { (entry: JSONValue) throws(DiffusionError) -> Double in
+            switch entry {
+            case .integer(let value): return Double(value)
+            case .number(let value): return value
+            default: throw fault(key, "numbers are wanted, not \(describe(key))")
+            }
+        }
     }
 
     /// A list of whole numbers above 0, or one such number.

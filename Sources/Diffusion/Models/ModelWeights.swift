@@ -7,6 +7,7 @@ internal import Torch
 ///     diffusion_pytorch_model.safetensors                   one file
 ///     diffusion_pytorch_model.fp16.safetensors              one file of a variant, where there is no plain one
 ///     diffusion_pytorch_model.safetensors.index.json        names the file of each tensor, beside the files
+///     diffusion_pytorch_model.safetensors.index.fp16.json   likewise, of a variant
 struct ModelWeights {
     /// Of the last file read, for errors.
     let name: String
@@ -22,7 +23,11 @@ struct ModelWeights {
         if names.contains(Self.file) {
             self = try ModelWeights(folder, Self.file)
         } else if names.contains(Self.indexFile) {
-            self = try ModelWeights(sharded: folder)
+            self = try ModelWeights(sharded: folder, Self.indexFile)
+        } else if let index = names.filter({ $0.hasPrefix(Self.file + ".index.") && $0.hasSuffix(".json") }).sorted()
+            .first
+        {
+            self = try ModelWeights(sharded: folder, index)
         } else if let variant = names.filter({
             $0.hasPrefix("diffusion_pytorch_model.") && $0.hasSuffix(".safetensors")
         })
@@ -45,11 +50,11 @@ struct ModelWeights {
         }
     }
 
-    private init(sharded folder: URL) throws(DiffusionError) {
-        name = "\(folder.lastPathComponent)/\(Self.indexFile)"
+    private init(sharded folder: URL, _ index: String) throws(DiffusionError) {
+        name = "\(folder.lastPathComponent)/\(index)"
         let map: [String: String]
         do {
-            map = try JSONDecoder().decode(Index.self, from: Data(contentsOf: folder.appending(path: Self.indexFile)))
+            map = try JSONDecoder().decode(Index.self, from: Data(contentsOf: folder.appending(path: index)))
                 .weightMap
         } catch {
             throw DiffusionError(.badModel, "\(name) cannot be read: a weight_map from tensors to files is wanted")

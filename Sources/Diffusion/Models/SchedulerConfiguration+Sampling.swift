@@ -54,6 +54,10 @@ extension SchedulerConfiguration {
         for key in ["use_lu_lambdas", "use_flow_sigmas", "use_dynamic_shifting"] {
             refuse(key, for: [.dpmSolver], unless: try object.flag(key) != true)
         }
+        // diffusers takes another ᾱ_T than 0 there.
+        refuse(
+            "rescale_betas_zero_snr", for: [.dpmSolver, .euler, .heun],
+            unless: try object.flag("rescale_betas_zero_snr") != true)
         refuse("solver_order", for: [.dpmSolver], unless: try object.integer("solver_order") ?? 2 == 2)
         refuse(
             "lambda_min_clipped", for: [.dpmSolver],

@@ -88,24 +88,30 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         guard let timesteps = try object.integer("num_train_timesteps") else {
             throw object.fault("num_train_timesteps", "it is missing")
         }
-        if try object.flag("rescale_betas_zero_snr") == true {
-            throw object.fault("rescale_betas_zero_snr", "only false is supported here")
-        }
         if try object.flag("predict_epsilon") == false {
             throw object.fault("predict_epsilon", "it is diffusers' old word: say prediction_type, sample, instead")
         }
-        let kind = try Self.kind(object, family)
+        let kind = try Self.kind(object, family, timesteps), isRescaled = try object.flag(Self.rescaling) ?? false
         let offsetNoise = try object.number("_collafuse_offset_noise") ?? 0
-        do { schedule = try Schedule(kind, timesteps: timesteps, offsetNoise: offsetNoise) } catch {
-            throw object.fault("beta_schedule", error.message)
+        do {
+            schedule = try Schedule(kind, timesteps: timesteps, offsetNoise: offsetNoise, isRescaled: isRescaled)
+        } catch {
+            let isTable = if case .table = kind { true } else { false }
+            throw object.fault(isTable ? "trained_betas" : "beta_schedule", error.message)
         }
         prediction = try object.choice("prediction_type") ?? .epsilon
-        do { try prediction.check(on: schedule) } catch { throw object.fault("prediction_type", error.message) }
+        do { try prediction.check(on: schedule) } catch {
+            throw object.fault(isRescaled ? Self.rescaling : "prediction_type", error.message)
+        }
         sampling = try Self.sampling(object, family)
         source = object.values
     }
 
-    private static func kind(_ object: ConfigObject, _ family: Family) throws(DiffusionError) -> Schedule.Kind {
+    private static let rescaling = "rescale_betas_zero_snr"
+
+    private static func kind(
+        _ object: ConfigObject, _ family: Family, _ timesteps: Int
+    ) throws(DiffusionError) -> Schedule.Kind {
         switch try object.string("_collafuse_schedule") {
         case "cosine":
             return .cosine(offset: try object.number("_collafuse_start") ?? .nan)
@@ -117,7 +123,14 @@ package struct SchedulerConfiguration: Hashable, Sendable {
             throw object.fault("_collafuse_schedule", "'\(name)' is not known here")
         case nil: break
         }
-        try object.requireNull("trained_betas")
+        // Where there is a table, diffusers looks at no other key.
+        if let betas = try object.numbers("trained_betas") {
+            guard betas.count == timesteps else {
+                throw object.fault(
+                    "trained_betas", "it has \(betas.count) values, and num_train_timesteps is \(timesteps)")
+            }
+            return .table(betas)
+        }
         let isHeun = family == .heun  // whose defaults are Stable Diffusion's
         let start = try object.number("beta_start") ?? (isHeun ? 0.00085 : 1e-4)
         let end = try object.number("beta_end") ?? (isHeun ? 0.012 : 0.02)
@@ -126,6 +139,7 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         case .linear: return .linear(start: start, end: end)
         case .scaledLinear: return .scaledLinear(start: start, end: end)
         case .cosine: return .cosine()
+        case .sigmoid: return .betaSigmoid(start: start, end: end)
         }
     }
 
@@ -133,6 +147,7 @@ package struct SchedulerConfiguration: Hashable, Sendable {
         case linear
         case scaledLinear = "scaled_linear"
         case cosine = "squaredcos_cap_v2"
+        case sigmoid
     }
 
     /// The file's own keys, or those of a `DDPMScheduler` with this schedule and prediction.
@@ -148,6 +163,7 @@ package struct SchedulerConfiguration: Hashable, Sendable {
             "variance_type": .text("fixed_small"),
         ]
         func own(_ name: String, _ parameters: [String: Double]) {
+            // Rescaled ones stay as they are when they are rescaled again.
             keys["trained_betas"] = .list(schedule.betas.map(JSONValue.number))
             keys["_collafuse_schedule"] = .text(name)
             for (key, value) in parameters { keys["_collafuse_\(key)"] = .number(value) }
@@ -165,7 +181,10 @@ package struct SchedulerConfiguration: Hashable, Sendable {
             if Schedule.Kind.cosine(offset: offset) != .cosine() { own("cosine", ["start": offset]) }
         case .sigmoid(let start, let end, let tau):
             own("sigmoid", ["start": start, "end": end, "tau": tau])
+        case .betaSigmoid(let start, let end): betas(.sigmoid, start, end)
+        case .table(let table): keys["trained_betas"] = .list(table.map(JSONValue.number))
         }
+        if schedule.isRescaled { keys[Self.rescaling] = .flag(true) }
         if schedule.offsetNoise != 0 { keys["_collafuse_offset_noise"] = .number(schedule.offsetNoise) }
         return JSONValue.object(keys).description
     }

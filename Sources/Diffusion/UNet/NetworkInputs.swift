@@ -60,16 +60,23 @@ package struct NetworkInputs {
 
     /// [N, C, H, W] float32, whatever the network computes in.
     ///
-    /// - Throws: `TorchError`, `outOfMemory` among others.
+    /// - Throws: `TorchError`, `outOfMemory` among others; `badInput` where the output is no numbers.
     package func output(of network: UNet) throws -> Tensor {
         let device = network.device
-        return try TorchError.catching {
+        let output = try TorchError.catching {
             withoutGradients {
                 network(
                     sample.to(device), timesteps.to(device), labels?.to(device), text: text?.to(device)
                 ).to(.cpu)
             }
         }
+        guard output.isFinite else {
+            throw DiffusionError(
+                .badInput,
+                "the output holds NaN or infinity: \(network.dtype) has no room for what this input becomes on the way"
+                    + (network.dtype == .float16 ? "; take float32 or bfloat16" : ""))
+        }
+        return output
     }
 
     private static func timesteps(

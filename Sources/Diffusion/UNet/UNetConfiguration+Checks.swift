@@ -7,6 +7,7 @@ extension UNetConfiguration {
         guard blockOutChannels.allSatisfy({ (1...8192).contains($0) }) else {
             throw refuse("block_out_channels", "1 to 8192 channels are wanted")
         }
+        guard timeWidth <= 65_536 else { throw refuse("time_embedding_dim", "1 to 65536 are wanted, not \(timeWidth)") }
         guard downBlocks.count == blockOutChannels.count else {
             throw refuse("down_block_types", "one is wanted for each of block_out_channels")
         }

@@ -29,14 +29,7 @@ package struct RunReport {
         plan = files.plan
         record = files.record
         metrics = try RunMetrics(folder: folder.appending(path: "metrics"))
-        let kind: Schedule.Kind =
-            switch plan.schedule {
-            case "linear": .linear()
-            case "scaled_linear": .scaledLinear()
-            case "sigmoid": .sigmoid()
-            default: .cosine()
-            }
-        schedule = try Schedule(kind, timesteps: plan.timesteps, offsetNoise: plan.offsetNoise)
+        schedule = try plan.chain()
         images = try RunImages(plan)
     }
 
@@ -65,7 +58,7 @@ package struct RunReport {
         for client in plan.clients { files["pictures of \(client.name)"] = "\(client.name).png" }
         let summary = RunSummary(
             run: .init(
-                name: plan.run, timesteps: plan.timesteps, schedule: plan.schedule, cut: plan.cut,
+                name: plan.run, timesteps: plan.timesteps, schedule: plan.scheduleName, cut: plan.cut,
                 snrDecibels: schedule.decibels(plan.cut), seconds: record.seconds),
             clients: try plan.clients.enumerated().map {
                 try client($1, drawn[$0].held, drawn[$0].unseen, classifier)

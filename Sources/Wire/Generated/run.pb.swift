@@ -34,6 +34,8 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
   case cosine // = 2
   case sigmoid // = 3
   case scaledLinear // = 4
+  case betaSigmoid // = 5
+  case table // = 6
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -47,6 +49,8 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 2: self = .cosine
     case 3: self = .sigmoid
     case 4: self = .scaledLinear
+    case 5: self = .betaSigmoid
+    case 6: self = .table
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -58,6 +62,8 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .cosine: return 2
     case .sigmoid: return 3
     case .scaledLinear: return 4
+    case .betaSigmoid: return 5
+    case .table: return 6
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -69,55 +75,74 @@ package nonisolated enum WireScheduleKind: SwiftProtobuf.Enum, Swift.CaseIterabl
     .cosine,
     .sigmoid,
     .scaledLinear,
+    .betaSigmoid,
+    .table,
   ]
 
 }
 
-package nonisolated struct WireRunDescriptor: Sendable {
+package nonisolated struct WireRunDescriptor: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  package var name: String = String()
+  package var name: String {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
   package var schedule: WireSchedule {
-    get {_schedule ?? WireSchedule()}
-    set {_schedule = newValue}
+    get {_storage._schedule ?? WireSchedule()}
+    set {_uniqueStorage()._schedule = newValue}
   }
   /// Returns true if `schedule` has been explicitly set.
-  package var hasSchedule: Bool {self._schedule != nil}
+  package var hasSchedule: Bool {_storage._schedule != nil}
   /// Clears the value of `schedule`. Subsequent reads from it will return its default value.
-  package mutating func clearSchedule() {self._schedule = nil}
+  package mutating func clearSchedule() {_uniqueStorage()._schedule = nil}
 
   package var image: WireImageShape {
-    get {_image ?? WireImageShape()}
-    set {_image = newValue}
+    get {_storage._image ?? WireImageShape()}
+    set {_uniqueStorage()._image = newValue}
   }
   /// Returns true if `image` has been explicitly set.
-  package var hasImage: Bool {self._image != nil}
+  package var hasImage: Bool {_storage._image != nil}
   /// Clears the value of `image`. Subsequent reads from it will return its default value.
-  package mutating func clearImage() {self._image = nil}
+  package mutating func clearImage() {_uniqueStorage()._image = nil}
 
   /// names; may be empty
-  package var label: [String] = []
+  package var label: [String] {
+    get {_storage._label}
+    set {_uniqueStorage()._label = newValue}
+  }
 
   /// config.json of a diffusers UNet2DModel
-  package var backboneConfig: String = String()
+  package var backboneConfig: String {
+    get {_storage._backboneConfig}
+    set {_uniqueStorage()._backboneConfig = newValue}
+  }
 
   /// empty: every cut in 1 … T−1
-  package var allowedCut: [UInt32] = []
+  package var allowedCut: [UInt32] {
+    get {_storage._allowedCut}
+    set {_uniqueStorage()._allowedCut = newValue}
+  }
 
   /// 16 random bytes: two runs are never the same
-  package var nonce: Data = Data()
+  package var nonce: Data {
+    get {_storage._nonce}
+    set {_uniqueStorage()._nonce = newValue}
+  }
 
-  package var createdMs: Int64 = 0
+  package var createdMs: Int64 {
+    get {_storage._createdMs}
+    set {_uniqueStorage()._createdMs = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
-  fileprivate var _schedule: WireSchedule? = nil
-  fileprivate var _image: WireImageShape? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct WireSchedule: Sendable {
@@ -130,7 +155,7 @@ package nonisolated struct WireSchedule: Sendable {
   /// T
   package var timesteps: UInt32 = 0
 
-  /// Linear and scaled linear: β_1 and β_T. Sigmoid: start and end of the argument, and τ. Cosine: the offset s in `start`.
+  /// Linear, scaled linear, β sigmoid: β_1 and β_T, or their limits. Sigmoid: start and end of the argument, and τ. Cosine: the offset s in `start`.
   package var start: Double = 0
 
   package var end: Double = 0
@@ -139,6 +164,12 @@ package nonisolated struct WireSchedule: Sendable {
 
   /// o: the chain's noise is ε + o·n, with one n ~ N(0, 1) for each channel of an image; 0: none
   package var offsetNoise: Double = 0
+
+  /// √ᾱ is shifted and stretched to fall from its own √ᾱ_1 to 0
+  package var rescaled: Bool = false
+
+  /// table: β_1 … β_T
+  package var beta: [Double] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -166,73 +197,123 @@ package nonisolated struct WireImageShape: Sendable {
 fileprivate nonisolated let _protobuf_package = "collafuse.v1"
 
 nonisolated extension WireScheduleKind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SCHEDULE_KIND_UNSPECIFIED\0\u{1}SCHEDULE_KIND_LINEAR\0\u{1}SCHEDULE_KIND_COSINE\0\u{1}SCHEDULE_KIND_SIGMOID\0\u{1}SCHEDULE_KIND_SCALED_LINEAR\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0SCHEDULE_KIND_UNSPECIFIED\0\u{1}SCHEDULE_KIND_LINEAR\0\u{1}SCHEDULE_KIND_COSINE\0\u{1}SCHEDULE_KIND_SIGMOID\0\u{1}SCHEDULE_KIND_SCALED_LINEAR\0\u{1}SCHEDULE_KIND_BETA_SIGMOID\0\u{1}SCHEDULE_KIND_TABLE\0")
 }
 
 nonisolated extension WireRunDescriptor: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".RunDescriptor"
   package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}schedule\0\u{1}image\0\u{1}label\0\u{3}backbone_config\0\u{3}allowed_cut\0\u{1}nonce\0\u{3}created_ms\0")
 
+  fileprivate class _StorageClass {
+    var _name: String = String()
+    var _schedule: WireSchedule? = nil
+    var _image: WireImageShape? = nil
+    var _label: [String] = []
+    var _backboneConfig: String = String()
+    var _allowedCut: [UInt32] = []
+    var _nonce: Data = Data()
+    var _createdMs: Int64 = 0
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _name = source._name
+      _schedule = source._schedule
+      _image = source._image
+      _label = source._label
+      _backboneConfig = source._backboneConfig
+      _allowedCut = source._allowedCut
+      _nonce = source._nonce
+      _createdMs = source._createdMs
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
-      case 2: try { try decoder.decodeSingularMessageField(value: &self._schedule) }()
-      case 3: try { try decoder.decodeSingularMessageField(value: &self._image) }()
-      case 4: try { try decoder.decodeRepeatedStringField(value: &self.label) }()
-      case 5: try { try decoder.decodeSingularStringField(value: &self.backboneConfig) }()
-      case 6: try { try decoder.decodeRepeatedUInt32Field(value: &self.allowedCut) }()
-      case 7: try { try decoder.decodeSingularBytesField(value: &self.nonce) }()
-      case 8: try { try decoder.decodeSingularInt64Field(value: &self.createdMs) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularStringField(value: &_storage._name) }()
+        case 2: try { try decoder.decodeSingularMessageField(value: &_storage._schedule) }()
+        case 3: try { try decoder.decodeSingularMessageField(value: &_storage._image) }()
+        case 4: try { try decoder.decodeRepeatedStringField(value: &_storage._label) }()
+        case 5: try { try decoder.decodeSingularStringField(value: &_storage._backboneConfig) }()
+        case 6: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._allowedCut) }()
+        case 7: try { try decoder.decodeSingularBytesField(value: &_storage._nonce) }()
+        case 8: try { try decoder.decodeSingularInt64Field(value: &_storage._createdMs) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if !self.name.isEmpty {
-      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
-    }
-    try { if let v = self._schedule {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
-    } }()
-    try { if let v = self._image {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
-    } }()
-    if !self.label.isEmpty {
-      try visitor.visitRepeatedStringField(value: self.label, fieldNumber: 4)
-    }
-    if !self.backboneConfig.isEmpty {
-      try visitor.visitSingularStringField(value: self.backboneConfig, fieldNumber: 5)
-    }
-    if !self.allowedCut.isEmpty {
-      try visitor.visitPackedUInt32Field(value: self.allowedCut, fieldNumber: 6)
-    }
-    if !self.nonce.isEmpty {
-      try visitor.visitSingularBytesField(value: self.nonce, fieldNumber: 7)
-    }
-    if self.createdMs != 0 {
-      try visitor.visitSingularInt64Field(value: self.createdMs, fieldNumber: 8)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._name, fieldNumber: 1)
+      }
+      try { if let v = _storage._schedule {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+      } }()
+      try { if let v = _storage._image {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+      } }()
+      if !_storage._label.isEmpty {
+        try visitor.visitRepeatedStringField(value: _storage._label, fieldNumber: 4)
+      }
+      if !_storage._backboneConfig.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._backboneConfig, fieldNumber: 5)
+      }
+      if !_storage._allowedCut.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._allowedCut, fieldNumber: 6)
+      }
+      if !_storage._nonce.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._nonce, fieldNumber: 7)
+      }
+      if _storage._createdMs != 0 {
+        try visitor.visitSingularInt64Field(value: _storage._createdMs, fieldNumber: 8)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: WireRunDescriptor, rhs: WireRunDescriptor) -> Bool {
-    if lhs.name != rhs.name {return false}
-    if lhs._schedule != rhs._schedule {return false}
-    if lhs._image != rhs._image {return false}
-    if lhs.label != rhs.label {return false}
-    if lhs.backboneConfig != rhs.backboneConfig {return false}
-    if lhs.allowedCut != rhs.allowedCut {return false}
-    if lhs.nonce != rhs.nonce {return false}
-    if lhs.createdMs != rhs.createdMs {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._schedule != rhs_storage._schedule {return false}
+        if _storage._image != rhs_storage._image {return false}
+        if _storage._label != rhs_storage._label {return false}
+        if _storage._backboneConfig != rhs_storage._backboneConfig {return false}
+        if _storage._allowedCut != rhs_storage._allowedCut {return false}
+        if _storage._nonce != rhs_storage._nonce {return false}
+        if _storage._createdMs != rhs_storage._createdMs {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -240,7 +321,7 @@ nonisolated extension WireRunDescriptor: SwiftProtobuf.Message, SwiftProtobuf._M
 
 nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Schedule"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}timesteps\0\u{1}start\0\u{1}end\0\u{1}tau\0\u{3}offset_noise\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}timesteps\0\u{1}start\0\u{1}end\0\u{1}tau\0\u{3}offset_noise\0\u{1}rescaled\0\u{1}beta\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -254,6 +335,8 @@ nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._Messag
       case 4: try { try decoder.decodeSingularDoubleField(value: &self.end) }()
       case 5: try { try decoder.decodeSingularDoubleField(value: &self.tau) }()
       case 6: try { try decoder.decodeSingularDoubleField(value: &self.offsetNoise) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.rescaled) }()
+      case 8: try { try decoder.decodeRepeatedDoubleField(value: &self.beta) }()
       default: break
       }
     }
@@ -278,6 +361,12 @@ nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.offsetNoise.bitPattern != 0 {
       try visitor.visitSingularDoubleField(value: self.offsetNoise, fieldNumber: 6)
     }
+    if self.rescaled != false {
+      try visitor.visitSingularBoolField(value: self.rescaled, fieldNumber: 7)
+    }
+    if !self.beta.isEmpty {
+      try visitor.visitPackedDoubleField(value: self.beta, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -288,6 +377,8 @@ nonisolated extension WireSchedule: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if lhs.end != rhs.end {return false}
     if lhs.tau != rhs.tau {return false}
     if lhs.offsetNoise != rhs.offsetNoise {return false}
+    if lhs.rescaled != rhs.rescaled {return false}
+    if lhs.beta != rhs.beta {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
