@@ -133,8 +133,9 @@ final class DeploymentScene {
     func spooled() throws -> [URL] {
         let folder = home.appending(path: "spool")
         guard FileManager.default.fileExists(atPath: folder.path) else { return [] }
-        return try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
-            .filter { !$0.lastPathComponent.hasPrefix(".") }
+        // By names: the listing by URL looks at each file, and fails where one is renamed meanwhile.
+        return try FileManager.default.contentsOfDirectory(atPath: folder.path)
+            .filter { !$0.hasPrefix(".") }.map { folder.appending(path: $0) }
     }
 
     /// What lies in the client's spool: behind a hash of 32 bytes the payload as it is sealed.
