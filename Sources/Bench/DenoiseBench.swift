@@ -30,11 +30,12 @@ package struct DenoiseBench {
     private enum Side: Hashable {
         case eager, batched, pool, engine, forward, compiled, training, singleTraining, torchTraining
 
-        /// What is measured in a turn, in this order. Pool and engine are nearly the same: they are compared most closely.
-        static let turn: [Self] = [
-            eager, batched, pool, engine, engine, pool, pool, engine, forward, compiled, training, singleTraining,
-            torchTraining,
-        ]
+        /// What is measured in a turn of them, in this order. Pool and engine are nearly the same: they are compared most closely.
+        static func turn(_ sides: Set<Self>) -> [Self] {
+            let closely = sides.contains(.engine) ? [pool, engine, engine, pool, pool, engine] : [pool]
+            return ([eager, batched] + closely + [forward, compiled, training, singleTraining, torchTraining])
+                .filter(sides.contains)
+        }
     }
 
     /// What is compared with what, and how much better it must be and is meant to be.
@@ -127,7 +128,7 @@ package struct DenoiseBench {
         var rates: [Side: [Double]] = [:]
         for round in 1...settings.rounds {
             var measured: [Side: [Double]] = [:]
-            for side in Side.turn where sides.contains(side) {
+            for side in Side.turn(sides) {
                 let rate = try await rate(side, model, pool, python)
                 measured[side, default: []].append(rate)
                 say("\(model.rawValue) \(round)/\(settings.rounds)  \(side): \(String(format: "%.1f", rate))")

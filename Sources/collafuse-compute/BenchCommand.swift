@@ -79,7 +79,10 @@ struct BenchCommand: AsyncParsableCommand {
                 throw ValidationError("No figure has any of that in its name. They are: \(names)")
             }
             let file = try json.map { try ReportFile($0) }
-            let report = try await bench.run { print($0) }
+            let report = try await bench.run {
+                print($0)
+                fflush(nil)
+            }
             print(report.text)
             try file?.write(report.json)
         }
