@@ -17,6 +17,12 @@ package struct BrokerEndpoint: Hashable, Sendable {
         "“\(text)” is nowhere that a broker listens: write tcp://HOST:PORT"
     }
 
+    /// What is wrong with the brokers that a command was given; nil: nothing.
+    package static func fault(in texts: [String]) -> String? {
+        texts.isEmpty
+            ? "Name a broker: --broker tcp://HOST:PORT" : texts.first { BrokerEndpoint($0) == nil }.map(refusal)
+    }
+
     private static func isEndpoint(_ text: String) -> Bool {
         guard text.hasPrefix("tcp://") else { return text.hasPrefix("ipc://") }
         let parts = text.dropFirst("tcp://".count).split(separator: ":", omittingEmptySubsequences: false)

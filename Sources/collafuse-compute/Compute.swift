@@ -16,12 +16,7 @@ struct Compute: AsyncParsableCommand {
 
     static func main() async {
         do {
-            var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
-            }
+            try await runRoot()
         } catch let error as ClientError {
             FileHandle.standardError.write(Data("Error: \(error)\n".utf8))
             Self.exit(withError: error.isHopeless ? ExitCode(EX_DATAERR) : ExitCode.failure)

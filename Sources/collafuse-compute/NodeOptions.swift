@@ -38,10 +38,7 @@ struct NodeOptions: ParsableArguments {
     @OptionGroup var log: LogOptions
 
     func validate() throws {
-        guard !broker.isEmpty else {
-            throw ValidationError("Name a broker: --broker tcp://HOST:PORT")
-        }
-        for text in broker where BrokerEndpoint(text) == nil { throw ValidationError(BrokerEndpoint.refusal(text)) }
+        if let fault = BrokerEndpoint.fault(in: broker) { throw ValidationError(fault) }
     }
 }
 

@@ -22,12 +22,7 @@ struct CollaFuse: AsyncParsableCommand {
 
     static func main() async {
         do {
-            var command = try parseAsRoot()
-            if var asynchronous = command as? any AsyncParsableCommand {
-                try await asynchronous.run()
-            } else {
-                try command.run()
-            }
+            try await runRoot()
         } catch {
             Self.fail(error)
         }

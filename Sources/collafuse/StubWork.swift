@@ -56,8 +56,7 @@ struct StubWork: AsyncParsableCommand {
     @OptionGroup var logs: LogOptions
 
     func validate() throws {
-        guard !broker.isEmpty else { throw ValidationError("Name a broker: --broker tcp://HOST:PORT") }
-        for text in broker where BrokerEndpoint(text) == nil { throw ValidationError(BrokerEndpoint.refusal(text)) }
+        if let fault = BrokerEndpoint.fault(in: broker) { throw ValidationError(fault) }
         guard workers.map({ (1...1024).contains($0) }) ?? true else { throw ValidationError("--workers is 1 to 1024") }
         guard (1...2048).contains(slots) else { throw ValidationError("--slots is 1 to 2048") }
     }

@@ -103,13 +103,18 @@ struct LocalSamplingTests {
         try refusal("ddpm over 50 steps adds noise in 49", "that of 0", "--seed") { $0.sampler = .ddpm }
     }
 
-    @Test func sizesThatNoMachineHasRoomForAreRefused() throws {
+    /// The same model, trained on images of another size.
+    private func sampling(of sampleSize: [Int]) throws -> LocalSampling {
         var configuration = model.network.configuration
-        configuration.sampleSize = [1_000_000, 1_000_000]
+        configuration.sampleSize = sampleSize
         var source = ParameterSource(seed: 1)
-        let huge = ModelDirectory(
+        let other = ModelDirectory(
             network: UNet(configuration, &source), schedule: model.schedule, prediction: .epsilon, record: nil)
-        let sampling = try LocalSampling(huge, settings(.ddim, labels: [1]))
+        return try LocalSampling(other, settings(.ddim, labels: [1]))
+    }
+
+    @Test func sizesThatNoMachineHasRoomForAreRefused() throws {
+        let sampling = try sampling(of: [1_000_000, 1_000_000])
         #expect { try sampling.samples(seed: 1, count: 1) } throws: {
             let message = ($0 as? DiffusionError)?.message ?? ""
             return message.contains("1×1000000×1000000") && message.contains("sample_size")
@@ -118,12 +123,7 @@ struct LocalSamplingTests {
 
     /// What libtorch would say of it names no key.
     @Test func sizesThatCannotBeHalvedAreRefused() throws {
-        var configuration = model.network.configuration
-        configuration.sampleSize = [8, 7]
-        var source = ParameterSource(seed: 1)
-        let odd = ModelDirectory(
-            network: UNet(configuration, &source), schedule: model.schedule, prediction: .epsilon, record: nil)
-        let sampling = try LocalSampling(odd, settings(.ddim, labels: [1]))
+        let sampling = try sampling(of: [8, 7])
         #expect { try sampling.samples(seed: 1, count: 1) } throws: {
             let message = ($0 as? DiffusionError)?.message ?? ""
             return message.contains("key 'sample_size'") && message.contains("8×7") && message.contains("by 2")

@@ -11,6 +11,12 @@ import Testing
         #expect(BrokerEndpoint("ipc:///run/broker") != nil)
     }
 
+    @Test func whatIsWrongWithSeveral() {
+        #expect(BrokerEndpoint.fault(in: ["tcp://a:1", "b@tcp://c:2"]) == nil)
+        #expect(BrokerEndpoint.fault(in: [])?.contains("Name a broker") == true)
+        #expect(BrokerEndpoint.fault(in: ["tcp://a:1", "nonsense"]) == BrokerEndpoint.refusal("nonsense"))
+    }
+
     @Test(arguments: [
         "", "@", "nonsense", "broker@", "tcp://", "tcp://:7701", "tcp://broker", "tcp://broker:", "tcp://broker:0",
         "tcp://broker:70000", "tcp://broker:http", "http://broker:80",

@@ -30,6 +30,9 @@ struct HeadSampler {
     private let head: Denoiser<UNet>
     /// Labels that the head was trained on.
     private let known: Set<Int>
+    /// What is drawn `perLabel` times: labels, or the places of prompts; and the labels that are drawn `unseenPerLabel` times.
+    private let held: [Int]
+    private let unseen: [Int]
     /// The workers' steps, from T to the cut, and the head's, from there to 0.
     private let toCut: TimestepList
     private let toEnd: TimestepList
@@ -42,11 +45,16 @@ struct HeadSampler {
         guard request.held.allSatisfy({ (0..<max(1, run.nullLabel)).contains($0) }) else {
             throw ClientError(.badRequest, "labels lie in 0…\(run.nullLabel - 1)")
         }
-        let held = request.text?.prompts(guidance: request.guidance) ?? max(1, request.held.count)
-        let unseen = request.text == nil ? max(0, run.nullLabel - request.held.count) : 0
+        if let text = request.text {
+            held = Array(0..<text.prompts(guidance: request.guidance))
+            unseen = []
+        } else {
+            held = run.labels.isEmpty ? [run.nullLabel] : request.held
+            unseen = (0..<run.nullLabel).filter { !request.held.contains($0) }
+        }
         let (mine, others) = (
-            held.multipliedReportingOverflow(by: request.perLabel),
-            unseen.multipliedReportingOverflow(by: request.unseenPerLabel)
+            held.count.multipliedReportingOverflow(by: request.perLabel),
+            unseen.count.multipliedReportingOverflow(by: request.unseenPerLabel)
         )
         guard !mine.overflow, !others.overflow, mine.partialValue <= Self.mostSamples,
             others.partialValue <= Self.mostSamples - mine.partialValue
@@ -76,23 +84,15 @@ struct HeadSampler {
 
     /// Held labels first, then the others; or prompt by prompt. `chunk` samples at a time.
     var chunks: [Chunk] {
-        if let text = request.text {
-            let prompts = (0..<text.prompts(guidance: request.guidance)).flatMap {
-                Array(repeating: $0, count: request.perLabel)
-            }
-            let chunk = min(request.chunk, text.largestChunk)
-            return stride(from: 0, to: prompts.count, by: chunk).map { start in
-                let part = Array(prompts[start..<min(start + chunk, prompts.count)])
-                return Chunk(first: UInt32(start), labels: part.map { _ in run.nullLabel }, prompts: part)
-            }
-        }
-        let unseen = (0..<run.nullLabel).filter { !request.held.contains($0) }
-        let held = run.labels.isEmpty ? [run.nullLabel] : request.held
-        let labels =
+        let drawn =
             held.flatMap { Array(repeating: $0, count: request.perLabel) }
             + unseen.flatMap { Array(repeating: $0, count: request.unseenPerLabel) }
-        return stride(from: 0, to: labels.count, by: request.chunk).map { start in
-            Chunk(first: UInt32(start), labels: Array(labels[start..<min(start + request.chunk, labels.count)]))
+        let size = min(request.chunk, request.text?.largestChunk ?? request.chunk)
+        return stride(from: 0, to: drawn.count, by: size).map { start in
+            let part = Array(drawn[start..<min(start + size, drawn.count)]), first = UInt32(start)
+            return request.text == nil
+                ? Chunk(first: first, labels: part)
+                : Chunk(first: first, labels: part.map { _ in run.nullLabel }, prompts: part)
         }
     }
 
