@@ -12,10 +12,13 @@ package import Foundation
 ///
 /// A crash leaves the old file, or the new one, and perhaps a temporary name that starts with a dot; never a torn file.
 package enum DurableFile {
-    /// - Parameter permissions: of the new file; secrets take 0o600.
+    /// - Parameters:
+    ///   - permissions: of the new file; secrets take 0o600.
+    ///   - isDurable: false for what can be made again: the file is whole whenever a process ends, and a loss of power may tear it.
     /// - Throws: `DiskError`; the file under its own name is then what it was before.
-    package static func write(_ bytes: some ContiguousBytes, to url: URL, permissions: mode_t = 0o600) throws(DiskError)
-    {
+    package static func write(
+        _ bytes: some ContiguousBytes, to url: URL, permissions: mode_t = 0o600, isDurable: Bool = true
+    ) throws(DiskError) {
         let folder = url.deletingLastPathComponent()
         let temporary = folder.appending(path: ".\(url.lastPathComponent).\(getpid()).\(UInt64.random(in: 0 ... .max))")
         let descriptor = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions)
@@ -23,15 +26,17 @@ package enum DurableFile {
         do throws(DiskError) {
             defer { close(descriptor) }
             try writeAll(bytes, descriptor, url)
-            guard fsync(descriptor) == 0 else { throw DiskError("cannot flush", url, errno) }
+            guard !isDurable || fsync(descriptor) == 0 else { throw DiskError("cannot flush", url, errno) }
         } catch {
             unlink(temporary.path)
             throw error
         }
-        do throws(DiskError) { try rename(temporary, to: url) } catch {
+        guard Foundation.rename(temporary.path, url.path) == 0 else {
+            let reason = errno
             unlink(temporary.path)
-            throw error
+            throw DiskError("cannot rename to", url, reason)
         }
+        if isDurable { try flushFolder(folder) }
     }
 
     /// Renames and makes the new name durable. Also for folders that were filled under a temporary name.

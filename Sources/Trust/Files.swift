@@ -44,7 +44,9 @@ enum Files {
     }
 
     /// A secret file that does not exist yet: filled under another name, then linked to its own, which overwrites nothing.
-    static func create(_ url: URL, _ bytes: ((UnsafeRawBufferPointer) -> Bool) -> Bool) throws(TrustError) {
+    static func create(
+        _ url: URL, isDurable: Bool, _ bytes: ((UnsafeRawBufferPointer) -> Bool) -> Bool
+    ) throws(TrustError) {
         let temporary = url.deletingLastPathComponent().appending(path: ".\(url.lastPathComponent).\(UUID()).new")
         let file = open(temporary.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw failure("written", url) }
@@ -62,10 +64,14 @@ enum Files {
             }
             return true
         }
-        guard written, fsync(file) == 0 else { throw failure("written", url) }
+        guard written, !isDurable || fsync(file) == 0 else { throw failure("written", url) }
         guard link(temporary.path, url.path) == 0 else {
             if errno == EEXIST { throw TrustError(.fileExists, "\(url.path) is there already: move it away first") }
             throw failure("written", url)
+        }
+        guard isDurable else { return }
+        do { try DurableFile.flushFolder(url.deletingLastPathComponent()) } catch {
+            throw TrustError(.fileUnreadable, error.message)
         }
     }
 

@@ -1,4 +1,3 @@
-internal import Disk
 package import Foundation
 package import Sodium
 
@@ -35,8 +34,11 @@ package enum SecretFile {
 
     /// Whole or not at all, and durable on return.
     ///
+    /// - Parameter isDurable: false for secrets that nobody misses after a loss of power.
     /// - Throws: `.fileExists`: a secret file is never overwritten.
-    package static func write(_ secrets: [SecretBytes], for purpose: Purpose, to url: URL) throws(TrustError) {
+    package static func write(
+        _ secrets: [SecretBytes], for purpose: Purpose, to url: URL, isDurable: Bool = true
+    ) throws(TrustError) {
         precondition(secrets.count == purpose.count && secrets.allSatisfy { $0.count == 32 })
         let content = try asTrustError { () throws(SodiumError) in
             try SecretBytes(count: purpose.length) { memory in
@@ -50,10 +52,7 @@ package enum SecretFile {
                 check(secrets, purpose).withUnsafeBytes(append)
             }
         }
-        try Files.create(url) { write in content.withUnsafeBytes(write) }
-        do { try DurableFile.flushFolder(url.deletingLastPathComponent()) } catch {
-            throw TrustError(.fileUnreadable, error.message)
-        }
+        try Files.create(url, isDurable: isDurable) { write in content.withUnsafeBytes(write) }
     }
 
     /// - Throws: `.fileMissing`; `.fileExposed` with the command that mends it; `.malformed` for a truncated, damaged or

@@ -146,11 +146,11 @@ struct CrashTests {
         let home = scene.home()
         do { _ = try await scene.publish(scene.open(), ReleaseScene.images(1)) }
         let spool = home.appending(path: "spool")
-        let half = spool.appending(path: ".0011-0")
-        try FileManager.default.createDirectory(at: half, withIntermediateDirectories: true)
-        try Data([1, 2]).write(to: half.appending(path: "envelope"))
+        for name in ["0011-0.key", ".0011-0.publish.7.1", ".0011-0.key.0123.new"] {
+            try Data([1, 2]).write(to: spool.appending(path: name))
+        }
         let release = try scene.open()
         #expect(try await release.jobs().count == 1)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).count == 1)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).count == 2)
     }
 }

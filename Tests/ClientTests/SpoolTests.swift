@@ -185,7 +185,7 @@ struct SpoolTests {
         #expect(new.envelope.clientEphemeralKey != old.envelope.clientEphemeralKey)
         #expect(try await scene.masked(release, job) == before)
         let names = try FileManager.default.contentsOfDirectory(atPath: scene.home().appending(path: "spool").path)
-        #expect(names == ["\(job)-1"])
+        #expect(Set(names) == ["\(job)-1.publish", "\(job)-1.key"])
         #expect(await code { try await release.reseal(job, to: scene.poolKey(.denoise), now: 0) } == .badRequest)
     }
 
@@ -199,13 +199,15 @@ struct SpoolTests {
             let id = try #require(try await scene.publish(release, ReleaseScene.images(1)))
             job = id
             let kept = scene.folder.appending(path: "kept")
-            try FileManager.default.copyItem(at: spool.appending(path: "\(id)-0"), to: kept)
+            try FileManager.default.copyItem(at: spool, to: kept)
             try await release.reseal(id, to: scene.poolKey(), now: ReleaseScene.now)
-            try FileManager.default.copyItem(at: kept, to: spool.appending(path: "\(id)-0"))
+            for name in ["\(id)-0.publish", "\(id)-0.key"] {
+                try FileManager.default.copyItem(at: kept.appending(path: name), to: spool.appending(path: name))
+            }
         }
         let release = try scene.open()
         #expect(try await release.sealed(#require(job), by: scene.sealer).envelope.generation == 1)
-        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).count == 1)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).count == 2)
     }
 
     @Test("a home is held by one process, and the message names it")
@@ -247,10 +249,52 @@ struct SpoolTests {
         let scene = try ReleaseScene()
         var job: JobID?
         do { job = try await scene.publish(scene.open(), ReleaseScene.images(1)) }
-        let body = scene.home().appending(path: "spool/\(try #require(job))-0/body")
-        var bytes = try Data(contentsOf: body)
-        bytes[bytes.count - 1] ^= 1
-        try bytes.write(to: body)
-        #expect(await message { _ = try scene.open() }.contains(body.path))
+        let entry = scene.home().appending(path: "spool/\(try #require(job))-0.publish")
+        let whole = try Data(contentsOf: entry)
+        for place in [0, 40, 64, 65, 70, whole.count - 1] {
+            var bytes = whole
+            bytes[place] ^= 1
+            try bytes.write(to: entry)
+            #expect(await message { _ = try scene.open() }.contains(entry.path))
+        }
+        for length in [0, 31, 65, 66, whole.count - 1] {
+            try whole.prefix(length).write(to: entry)
+            #expect(await message { _ = try scene.open() }.contains(entry.path))
+        }
+        try whole.write(to: entry)
+        #expect(try await scene.open().jobs().map(\.job) == [job])
+    }
+
+    /// What a loss of power may leave of files that were not flushed: no bytes, zeros in their place, or none of the file.
+    @Test("a request that a loss of power tore is not there, and the others are")
+    func tornRequest() async throws {
+        let scene = try ReleaseScene()
+        let spool = scene.home().appending(path: "spool")
+        var request = WireDenoiseRequest()
+        request.timestep = [1000, 500]
+        let kept = try await scene.open().denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
+        for file in ["denoise", "key"] {
+            for torn in [Data(), Data(count: 40), nil] {
+                let job = try await scene.open().denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
+                let url = spool.appending(path: "\(job)-0.\(file)")
+                if let torn { try torn.write(to: url) } else { try FileManager.default.removeItem(at: url) }
+                #expect(try await scene.open().jobs().map(\.job) == [kept])
+                #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).count == 2)
+            }
+        }
+    }
+
+    /// A crash between the moment at which a job's secret is overwritten and the one at which its entry is removed.
+    @Test("an entry whose key was wiped is over")
+    func wiped() async throws {
+        let scene = try ReleaseScene()
+        let spool = scene.home().appending(path: "spool"), images = try ReleaseScene.images(1)
+        let first = try await scene.publish(scene.open(), images)
+        let key = spool.appending(path: "\(try #require(first))-0.key")
+        try Data(count: try Data(contentsOf: key).count).write(to: key)
+        let release = try scene.open()
+        #expect(try await release.jobs().isEmpty)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).isEmpty)
+        #expect(try await scene.publish(release, images) != nil)
     }
 }

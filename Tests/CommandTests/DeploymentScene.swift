@@ -129,18 +129,23 @@ final class DeploymentScene {
         return names?.count { $0.hasSuffix(".sealed") } ?? 0
     }
 
-    /// Jobs that the client has not yet forgotten.
+    /// The entries of jobs that the client has not yet forgotten.
     func spooled() throws -> [URL] {
         let folder = home.appending(path: "spool")
         guard FileManager.default.fileExists(atPath: folder.path) else { return [] }
         // By names: the listing by URL looks at each file, and fails where one is renamed meanwhile.
         return try FileManager.default.contentsOfDirectory(atPath: folder.path)
-            .filter { !$0.hasPrefix(".") }.map { folder.appending(path: $0) }
+            .filter { !$0.hasPrefix(".") && !$0.hasSuffix(".key") }.map { folder.appending(path: $0) }
     }
 
-    /// What lies in the client's spool: behind a hash of 32 bytes the payload as it is sealed.
+    /// What lies in the client's spool: behind a hash and a pool key, of 32 bytes each, the envelope with its length, and the payload
+    /// as it is sealed.
     func spooledPublications() throws -> Publications {
-        try Self.publications(spooled().map { Array(try Data(contentsOf: $0.appending(path: "body")).dropFirst(32)) })
+        try Self.publications(
+            spooled().map {
+                let content = try Array(Data(contentsOf: $0)).dropFirst(64)
+                return Array(content.dropFirst(2 + Int(content[64]) + Int(content[65]) << 8))
+            })
     }
 
     private static func publications(_ payloads: [[UInt8]]) throws -> Publications {

@@ -6,14 +6,17 @@ internal import Wire
 
 /// Jobs under way, each with the very bytes that it consists of, until the broker has forgotten it.
 ///
-///     spool/JOB-GENERATION/envelope       as it is sent
-///     spool/JOB-GENERATION/body           BLAKE2b-256 ‖ the payload, before it is sealed
-///     spool/JOB-GENERATION/pool.pub       the pool key that it is sealed to
-///     spool/JOB-GENERATION/ephemeral.key  mode 0600; opens the result
-///     results/JOB                         the opened result, once it is surfaced
+///     spool/JOB-GENERATION.key                   mode 0600; opens the result
+///     spool/JOB-GENERATION.publish or .denoise   BLAKE2b-256 of the rest ‖ pool key ‖ the envelope's length, 2 bytes ‖ the envelope as
+///                                                it is sent ‖ the payload, before it is sealed
+///     results/JOB                                the opened result, once it is surfaced
 ///
-/// An entry is filled under a name with a dot and renamed when all of it is on disk, so there are whole entries only. Sealing
-/// is deterministic: an entry gives the same sealed bytes at every try.
+/// The key is there before the entry, and overwritten before the entry goes: an entry without its key is over, and a key without its
+/// entry was never used. Sealing is deterministic: an entry gives the same sealed bytes at every try.
+///
+/// What publishes, and every result, is on disk when the call returns. A request for samples is not flushed: it gives nothing away and can
+/// be made again, and samples are asked for so often that the flushes would be most of what a client does. So after a loss of power
+/// such a request may be gone.
 final class Spool {
     struct Entry: Sendable {
         let envelope: Envelope
@@ -43,19 +46,25 @@ final class Spool {
                 throw ClientError(.storage, "the folder \(folder.path) cannot be made: \(error.localizedDescription)")
             }
         }
-        // Left by a crash, and never used.
         for place in [folder, results] {
             for name in try Self.names(place) where name.hasPrefix(".") { try remove(place.appending(path: name)) }
         }
-        for name in try Self.names(folder) {
-            let entry = try read(folder.appending(path: name))
-            if let other = entries[entry.envelope.job] {
-                // A crash between the new generation and the end of the old one.
-                let older = other.envelope.generation < entry.envelope.generation ? other : entry
-                try remove(place(older.envelope))
-                guard older.envelope.generation == other.envelope.generation else { continue }
+        let files = try Self.names(folder).map { folder.appending(path: $0) }
+        for file in files where Self.entryExtensions.contains(file.pathExtension) {
+            guard try hasKey(file), let entry = try read(file) else {
+                try remove(file)
+                continue
             }
-            entries[entry.envelope.job] = entry
+            guard let other = entries.updateValue(entry, forKey: entry.envelope.job) else { continue }
+            // A crash between the new generation and the end of the old one.
+            let older = other.envelope.generation < entry.envelope.generation ? other : entry
+            if older.envelope == entry.envelope { entries[entry.envelope.job] = other }
+            try removeFiles(of: older.envelope)
+        }
+        // Left by a crash, and never used.
+        let kept = Set(entries.values.map { key($0.envelope).lastPathComponent })
+        for file in files where file.pathExtension == Self.keyExtension && !kept.contains(file.lastPathComponent) {
+            try wipeKey(file)
         }
         for entry in entries.values { count(entry, 1) }
     }
@@ -67,23 +76,20 @@ final class Spool {
 
     // MARK: entries
 
-    /// Adds a job, or the next generation of one that is there. On return all of it is on disk.
+    /// Adds a job, or the next generation of one that is there. On return one that publishes is on disk.
     func add(
         _ envelope: Envelope, body: [UInt8], ephemeral: X25519KeyPair, poolKey: [UInt8]
     ) throws(ClientError) {
-        let temporary = folder.appending(path: ".\(envelope.job)-\(envelope.generation)")
+        let key = key(envelope), isDurable = envelope.kind == .publish
         let older = entries[envelope.job]
+        // Of a try that failed.
+        try wipeKey(key)
         do {
-            try remove(temporary)
-            try FileManager.default.createDirectory(
-                at: temporary, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
             try steps.reach(.spoolFill)
-            try DurableFile.write(envelope.bytes, to: temporary.appending(path: "envelope"))
-            try DurableFile.write(Digest(of: body).bytes + body, to: temporary.appending(path: "body"))
-            try DurableFile.write(poolKey, to: temporary.appending(path: "pool.pub"))
-            try SecretFile.write([ephemeral.secret], for: .ephemeral, to: temporary.appending(path: "ephemeral.key"))
+            try SecretFile.write([ephemeral.secret], for: .ephemeral, to: key, isDurable: isDurable)
             try steps.reach(.spoolFilled)
-            try DurableFile.rename(temporary, to: place(envelope))
+            try DurableFile.write(
+                Self.content(envelope, body, poolKey), to: place(envelope), isDurable: isDurable)
             try steps.reach(.spoolNamed)
         } catch let error as ClientError {
             throw error
@@ -94,7 +100,7 @@ final class Spool {
         entries[envelope.job] = entry
         count(entry, 1)
         if let older { count(older, -1) }
-        if let older, older.envelope.generation != envelope.generation { try remove(place(older.envelope)) }
+        if let older, older.envelope.generation != envelope.generation { try removeFiles(of: older.envelope) }
     }
 
     func holds(_ publication: PublicationID) -> Bool { publications[publication] != nil }
@@ -114,11 +120,13 @@ final class Spool {
     }
 
     func body(_ job: JobID) throws(ClientError) -> [UInt8] {
-        try Self.body(in: place(entry(job).envelope))
+        let place = place(try entry(job).envelope)
+        guard let content = try Self.content(of: place) else { throw Self.damage(place) }
+        return content.body
     }
 
     func ephemeral(_ job: JobID) throws(ClientError) -> X25519KeyPair {
-        let url = try place(entry(job).envelope).appending(path: "ephemeral.key")
+        let url = key(try entry(job).envelope)
         do {
             return try X25519KeyPair(secret: SecretFile.read(.ephemeral, from: url)[0])
         } catch {
@@ -126,22 +134,13 @@ final class Spool {
         }
     }
 
-    /// Forgets a job: its secrets are overwritten, then all of it is removed.
+    /// Forgets a job: its secret is overwritten, then all of it is removed.
     func wipe(_ job: JobID) throws(ClientError) {
         let entry = try entry(job)
-        let place = place(entry.envelope)
-        let doomed = folder.appending(path: ".\(entry.envelope.job)-\(entry.envelope.generation)-done")
-        do {
-            try steps.reach(.wipe)
-            try DurableFile.rename(place, to: doomed)
-        } catch let error as ClientError {
-            throw error
-        } catch {
-            throw ClientError(.storage, "\(error)")
-        }
+        try steps.reach(.wipe)
         entries[job] = nil
         count(entry, -1)
-        try remove(doomed)
+        try removeFiles(of: entry.envelope)
         try steps.reach(.wiped)
     }
 
@@ -170,44 +169,70 @@ final class Spool {
         try Self.names(results).compactMap { [UInt8](hex: $0).flatMap { JobID($0) } }
     }
 
-    func removeResult(_ job: JobID) throws(ClientError) {
-        do { try DurableFile.remove(results.appending(path: "\(job)")) } catch {
-            throw ClientError(.storage, error.message)
-        }
-    }
+    /// Removes a result whose job is forgotten. If it is there again after a loss of power, the next opening removes it.
+    func removeResult(_ job: JobID) throws(ClientError) { try remove(results.appending(path: "\(job)")) }
 
     // MARK: files
 
-    private func place(_ envelope: Envelope) -> URL { folder.appending(path: "\(envelope.job)-\(envelope.generation)") }
+    private static let keyExtension = "key"
+    private static let entryExtensions = [WireJobKind.publish, .denoise].map { "\($0)" }
 
-    private func read(_ place: URL) throws(ClientError) -> Entry {
-        do {
-            let envelope = try Envelope(bytes: Array(Data(contentsOf: place.appending(path: "envelope"))))
-            let poolKey = Array(try Data(contentsOf: place.appending(path: "pool.pub")))
-            guard place.lastPathComponent == self.place(envelope).lastPathComponent, poolKey.count == 32 else {
-                throw ClientError(.storage, "\(place.path) is damaged: remove it, and publish again")
-            }
-            let body = try Self.body(in: place)
-            return Entry(envelope: envelope, poolKey: poolKey, publications: Self.publications(envelope, body))
-        } catch let error as ClientError {
-            throw error
-        } catch {
-            throw ClientError(.storage, "\(place.path) cannot be read (\(error.words)): remove it, and publish again")
-        }
+    private func place(_ envelope: Envelope) -> URL {
+        folder.appending(path: "\(envelope.job)-\(envelope.generation).\(envelope.kind)")
     }
 
-    private static func body(in place: URL) throws(ClientError) -> [UInt8] {
-        let url = place.appending(path: "body")
+    private func key(_ envelope: Envelope) -> URL { key(of: place(envelope)) }
+
+    private func key(of place: URL) -> URL {
+        place.deletingPathExtension().appendingPathExtension(Self.keyExtension)
+    }
+
+    private static func content(_ envelope: Envelope, _ body: [UInt8], _ poolKey: [UInt8]) -> [UInt8] {
+        let length = UInt16(envelope.bytes.count)
+        let rest = poolKey + [UInt8(length & 255), UInt8(length >> 8)] + envelope.bytes + body
+        return Digest(of: rest).bytes + rest
+    }
+
+    /// - Returns: nil for content that is not what was written.
+    private static func content(
+        of place: URL
+    ) throws(ClientError) -> (envelope: ArraySlice<UInt8>, body: [UInt8], poolKey: [UInt8])? {
         let bytes: [UInt8]
-        do { bytes = Array(try Data(contentsOf: url)) } catch {
-            throw ClientError(.storage, "\(url.path) cannot be read: \(error.localizedDescription)")
+        do { bytes = Array(try Data(contentsOf: place)) } catch {
+            throw ClientError(.storage, "\(place.path) cannot be read: \(error.words)")
         }
-        let body = Array(bytes.dropFirst(DigestKind.length))
-        guard bytes.count >= DigestKind.length, Digest(of: body).bytes.elementsEqual(bytes.prefix(DigestKind.length))
+        let rest = bytes.dropFirst(DigestKind.length), head = rest.prefix(34)
+        guard head.count == 34, Digest(of: Array(rest)).bytes.elementsEqual(bytes.prefix(DigestKind.length)) else {
+            return nil
+        }
+        let length = Int(head[head.endIndex - 2]) | Int(head[head.endIndex - 1]) << 8
+        let envelope = rest.dropFirst(34).prefix(length)
+        return (envelope, Array(rest.dropFirst(34 + length)), Array(head.prefix(32)))
+    }
+
+    private static func damage(_ place: URL) -> ClientError {
+        ClientError(.storage, "\(place.path) is damaged: remove it, and publish again")
+    }
+
+    /// - Returns: nil for a request that a loss of power tore.
+    private func read(_ file: URL) throws(ClientError) -> Entry? {
+        guard let content = try Self.content(of: file), let envelope = try? Envelope(bytes: Array(content.envelope)),
+            place(envelope).lastPathComponent == file.lastPathComponent
         else {
-            throw ClientError(.storage, "\(url.path) is damaged: remove \(place.path), and publish again")
+            if file.pathExtension == "\(WireJobKind.denoise)" { return nil }
+            throw Self.damage(file)
         }
-        return body
+        return Entry(
+            envelope: envelope, poolKey: content.poolKey, publications: Self.publications(envelope, content.body))
+    }
+
+    /// Whether the entry's key was not wiped. One that was never flushed may be empty, or zeros, after a loss of power.
+    private func hasKey(_ place: URL) throws(ClientError) -> Bool {
+        let key = key(of: place)
+        guard FileManager.default.fileExists(atPath: key.path) else { return false }
+        do { return try !Data(contentsOf: key).allSatisfy { $0 == 0 } } catch {
+            throw ClientError(.storage, "\(key.path) cannot be read: \(error.words)")
+        }
     }
 
     private static func publications(_ envelope: Envelope, _ body: [UInt8]) -> [PublicationID] {
@@ -223,20 +248,27 @@ final class Spool {
         }
     }
 
-    /// Removes an entry's folder; its secret is overwritten first, as far as the file system lets that mean anything.
-    private func remove(_ url: URL) throws(ClientError) {
-        guard FileManager.default.fileExists(atPath: url.path) else { return }
-        if let secret = FileHandle(forWritingAtPath: url.appending(path: "ephemeral.key").path) {
+    /// The key first: whatever comes between, the entry is over.
+    private func removeFiles(of envelope: Envelope) throws(ClientError) {
+        try wipeKey(key(envelope))
+        try remove(place(envelope))
+    }
+
+    /// Overwrites a key on disk, as far as the file system lets that mean anything, and removes it.
+    private func wipeKey(_ url: URL) throws(ClientError) {
+        if let secret = FileHandle(forWritingAtPath: url.path) {
             let length = (try? secret.seekToEnd()) ?? 0
             try? secret.seek(toOffset: 0)
             try? secret.write(contentsOf: Data(count: Int(length)))
             try? secret.synchronize()
             try? secret.close()
         }
-        do {
-            try FileManager.default.removeItem(at: url)
-            try DurableFile.flushFolder(url.deletingLastPathComponent())
-        } catch {
+        try remove(url)
+    }
+
+    /// Not flushed: what is there again after a loss of power is removed again.
+    private func remove(_ url: URL) throws(ClientError) {
+        do { try FileManager.default.removeItem(at: url) } catch CocoaError.fileNoSuchFile {} catch {
             throw ClientError(.storage, "\(url.path) cannot be removed: \(error.words)")
         }
     }
