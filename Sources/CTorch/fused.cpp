@@ -1,7 +1,7 @@
 // What a U-Net's inference on the CPU spends its time on beside convolutions, in one go each: group normalisation with its
 // activation, which libtorch does in six passes over the image, and attention of narrow heads, which its kernels are not made for.
 // Whatever does not fit (a gradient, a device, a layout) takes libtorch's own operations.
-#include <ATen/Parallel.h>
+#include <ATen/TensorIterator.h>
 #include <ATen/ops/add.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
@@ -85,6 +85,21 @@ struct Kernels {
   }
 };
 
+/// Calls `work` with parts of 0 ..< count, on libtorch's threads. at::parallel_for is a template that is serial wherever it was not
+/// compiled with libtorch's own OpenMP; this loop was.
+template <typename Work>
+void in_parallel(int64_t count, const Work &work) {
+  auto marks = at::empty({count}, at::kByte);
+  const auto *first = static_cast<const char *>(marks.const_data_ptr());
+  auto iterator = at::TensorIterator::nullary_op(marks);
+  iterator.for_each(
+      [&](char **data, const int64_t *, int64_t size, int64_t repeats) {
+        const auto begin = data[0] - first;
+        work(begin, begin + size * repeats);
+      },
+      1);
+}
+
 bool records(const at::Tensor &a) { return c10::GradMode::is_enabled() && a.requires_grad(); }
 
 bool has_kernels(const at::Tensor &a) {
@@ -99,7 +114,7 @@ void normalise_all(const at::Tensor &x, const at::Tensor &y, const ImageNorm &no
   const auto *from = x.const_data_ptr<T>();
   auto *to = y.mutable_data_ptr<T>();
   const auto *shifts = shift.defined() ? shift.const_data_ptr<float>() : nullptr;
-  at::parallel_for(0, x.size(0), 1, [&](int64_t begin, int64_t end) {
+  in_parallel(x.size(0), [&](int64_t begin, int64_t end) {
     std::vector<float> scratch(3 * norm.channels);
     for (auto n = begin; n < end; ++n) {
       const auto offset = n * norm.channels * norm.pixels;
@@ -155,7 +170,7 @@ at::Tensor attend_all(const at::Tensor &q, const at::Tensor &k, const at::Tensor
   const auto rows = [](const at::Tensor &a, int64_t n) {
     return Rows<T>{a.const_data_ptr<T>() + n * a.stride(0), a.size(2), a.stride(2)};
   };
-  at::parallel_for(0, q.size(0), 1, [&](int64_t begin, int64_t end) {
+  in_parallel(q.size(0), [&](int64_t begin, int64_t end) {
     std::vector<float> scratch((2 * width + 16) * k.size(2));
     for (auto n = begin; n < end; ++n)
       attend(rows(q, n), rows(k, n), rows(v, n), to + n * length * heads * width, heads, scratch.data());
@@ -209,7 +224,7 @@ at::Tensor spread(const at::Tensor &x) {
   const auto bytes = static_cast<size_t>(channels) * x.element_size();
   const auto *from = static_cast<const char *>(x.const_data_ptr());
   auto *to = static_cast<char *>(y.mutable_data_ptr());
-  at::parallel_for(0, x.size(0) * 2 * height, 1, [&](int64_t begin, int64_t end) {
+  in_parallel(x.size(0) * 2 * height, [&](int64_t begin, int64_t end) {
     for (auto row = begin; row < end; ++row) {
       const auto n = row / (2 * height), i = row % (2 * height);
       for (int64_t j = 0; j < 2 * width; ++j) {
