@@ -178,7 +178,9 @@ final class ClientHalf {
         switch frames.control.body {
         case .challenge(let challenge):
             try lines[client].send(.hello(WireHello(role: "client", challenge: challenge.nonce, software: "bench")))
-        case .welcome: open(client)
+        case .welcome(let welcome):
+            lines[client].heartbeat = Int64(clamping: welcome.heartbeatMs) * .millisecond
+            open(client)
         case .result(let result):
             guard let number = stamps[client].number(id: result.jobID) else {
                 throw BenchFault("a result came of a job that nobody sent")
@@ -223,7 +225,7 @@ final class ClientHalf {
         guard case .broker = middle else { return nextPing = .max }
         guard now >= nextPing else { return }
         nextPing = now + .second
-        for number in lines.indices where isOpen[number] && now - lines[number].lastSent > 2 * .second {
+        for number in lines.indices where isOpen[number] && now - lines[number].lastSent > lines[number].heartbeat {
             try lines[number].send(.ping(WirePing()))
             try serve(number)
         }

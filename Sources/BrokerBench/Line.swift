@@ -20,6 +20,8 @@ final class Line {
     private var waiting: Deque<[[UInt8]]> = []
     private var sent: UInt64 = 0
     private(set) var lastSent: Int64 = 0
+    /// How often the broker wants to hear something.
+    var heartbeat = 2 * Int64.second
 
     /// Then it is another line's turn.
     static let messagesInTurn = 64

@@ -6,7 +6,8 @@ internal import Wire
 
 extension CollaFuseClient {
     /// Draws samples: the workers denoise to the cut, the head finishes. What the workers sent stays in the home until the samples are
-    /// saved: a call that was interrupted, wherever it was, goes on when it is made again.
+    /// saved: a call that was interrupted, wherever it was, goes on when it is made again. (A loss of power may take requests that were
+    /// not answered yet; they are made anew then.)
     ///
     /// - Parameters:
     ///   - preview: called now and then with what the workers take samples for, if the request wishes so. Some may be lost.

@@ -10,7 +10,8 @@ package import Foundation
 ///
 ///     try DurableFile.write(bytes, to: folder.appending(path: "0001.sealed"))
 ///
-/// A crash leaves the old file, or the new one, and perhaps a temporary name that starts with a dot; never a torn file.
+/// A crash leaves the old file, or the new one, and perhaps a temporary name that starts with a dot; never a torn file. Where a loss of
+/// power does no harm, `isDurable: false` saves the flushes.
 package enum DurableFile {
     /// - Parameters:
     ///   - permissions: of the new file; secrets take 0o600.
@@ -45,10 +46,23 @@ package enum DurableFile {
         try flushFolder(url.deletingLastPathComponent())
     }
 
-    /// Removes a file for good; that it is not there is no error.
-    package static func remove(_ url: URL) throws(DiskError) {
+    /// Removes a file; that it is not there is no error.
+    ///
+    /// - Parameter isDurable: whether it is gone for good on return; else a loss of power may bring it back.
+    package static func remove(_ url: URL, isDurable: Bool = true) throws(DiskError) {
         guard unlink(url.path) == 0 || errno == ENOENT else { throw DiskError("cannot remove", url, errno) }
-        try flushFolder(url.deletingLastPathComponent())
+        if isDurable { try flushFolder(url.deletingLastPathComponent()) }
+    }
+
+    /// Makes files of one folder durable that were written without.
+    package static func flush(_ files: [URL]) throws(DiskError) {
+        for file in files {
+            let descriptor = open(file.path, O_RDONLY | O_CLOEXEC)
+            guard descriptor >= 0 else { throw DiskError("cannot open", file, errno) }
+            defer { close(descriptor) }
+            guard fsync(descriptor) == 0 else { throw DiskError("cannot flush", file, errno) }
+        }
+        if let folder = files.first?.deletingLastPathComponent() { try flushFolder(folder) }
     }
 
     /// Makes the names in a folder durable.

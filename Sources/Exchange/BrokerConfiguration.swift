@@ -12,6 +12,10 @@ package struct BrokerConfiguration: Sendable {
 
     /// Both ends send something at least this often.
     package var heartbeat: Int64 = 2 * .second
+    /// Clients are told a longer one when there are so many that more of them than this would say each second that they are there …
+    package var clientHeartbeatsPerSecond: Int64 = 250
+    /// … but none longer than this.
+    package var longestHeartbeat: Int64 = 10 * .second
     /// A peer that was not heard for so many heartbeats is gone.
     package var missedHeartbeats: Int64 = 4
     /// A lease ends so long after the last sign of progress.

@@ -55,7 +55,8 @@ extension BrokerCore {
             return dismiss(connection, "HELLO names the role “\(hello.role)”, not “\(role)”")
         }
         let nonce = randomBytes(16)
-        let older = sessions.begin(connection, principal: principal, nonce: nonce, at: now.uptime)
+        let older = sessions.begin(
+            connection, principal: principal, nonce: nonce, heartbeat: configuration.heartbeat, at: now.uptime)
         if let older, older != connection { dismiss(older, "the opening was begun again on another connection") }
         sessions.heard(connection, at: now.uptime)
         timers.add(.session(connection), due: now.uptime + silence)
@@ -65,35 +66,41 @@ extension BrokerCore {
     }
 
     private mutating func welcome(_ client: ClientID, _ rights: ClientRights, on connection: ConnectionID) {
-        let index = place(of: client)
-        replaceSession(with: connection, index: index)
+        let index = place(of: client), heartbeat = clientHeartbeat
+        replaceSession(with: connection, index: index, heartbeat: heartbeat)
         clients[index].session = connection
         renew(rights, of: index)
-        send(.welcome(welcome(configuration.limits.of(rights))), to: connection)
+        send(.welcome(welcome(configuration.limits.of(rights), heartbeat: heartbeat)), to: connection)
         deliver(to: index)
     }
 
     private mutating func welcome(_ worker: WorkerID, _ roles: Set<WorkerRole>, on connection: ConnectionID) {
         let index = place(of: worker)
-        replaceSession(with: connection, index: index)
+        replaceSession(with: connection, index: index, heartbeat: configuration.heartbeat)
         workers[index].session = connection
         workers[index].leftAt = nil
         workers[index].allowed = roles
-        send(.welcome(welcome(configuration.limits)), to: connection)
+        send(.welcome(welcome(configuration.limits, heartbeat: configuration.heartbeat)), to: connection)
     }
 
-    private mutating func replaceSession(with connection: ConnectionID, index: Int) {
+    /// Of a session that is opened now. The more there are, the less often each says that it is there.
+    private var clientHeartbeat: Int64 {
+        let share = Int64(sessions.openCount) * .second / configuration.clientHeartbeatsPerSecond
+        return max(configuration.heartbeat, min(share, configuration.longestHeartbeat))
+    }
+
+    private mutating func replaceSession(with connection: ConnectionID, index: Int, heartbeat: Int64) {
         counters.sessionsOpened += 1
-        let older = sessions.welcome(connection, index: index)
+        let older = sessions.welcome(connection, index: index, heartbeat: heartbeat)
         if let older, older != connection { dismiss(older, "another session of this key was opened") }
     }
 
-    private mutating func welcome(_ limits: Limits) -> WireWelcome {
+    private mutating func welcome(_ limits: Limits, heartbeat: Int64) -> WireWelcome {
         var welcome = WireWelcome()
         welcome.sessionID = Data(randomBytes(16))
         welcome.brokerID = Data(broker.bytes)
         welcome.bootEpoch = bootEpoch
-        welcome.heartbeatMs = UInt64(configuration.heartbeat / .millisecond)
+        welcome.heartbeatMs = UInt64(heartbeat / .millisecond)
         welcome.limits.jobsPerClient = UInt32(clamping: limits.jobsPerClient)
         welcome.limits.bytesPerClient = UInt64(limits.bytesPerClient)
         welcome.limits.bytesPerJob = UInt64(limits.bytesPerJob)
@@ -137,13 +144,14 @@ extension BrokerCore {
     /// The session's timer rang: it is over, or was heard since.
     mutating func checkSilence(of connection: ConnectionID) {
         guard let session = sessions[connection] else { return }
+        let silence = session.heartbeat * configuration.missedHeartbeats
         let due = session.heard + silence
         guard due <= now.uptime else { return timers.add(.session(connection), due: due) }
         if case .open(let index) = session.phase, case .worker = session.principal { abandon(index) }
         dismiss(connection, "nothing was heard for \(silence / .second) s")
     }
 
-    /// How long a peer may be silent.
+    /// How long a worker may be silent, or a peer whose session is being opened.
     var silence: Int64 { configuration.heartbeat * configuration.missedHeartbeats }
 
     mutating func place(of client: ClientID) -> Int {

@@ -18,18 +18,20 @@ struct SessionTable: Sendable {
     func openConnection(of principal: PrincipalID) -> ConnectionID? { open[principal] }
 
     /// - Returns: the connection whose opening this one replaces.
-    mutating func begin(_ connection: ConnectionID, principal: PrincipalID, nonce: [UInt8], at now: Int64)
-        -> ConnectionID?
-    {
+    mutating func begin(
+        _ connection: ConnectionID, principal: PrincipalID, nonce: [UInt8], heartbeat: Int64, at now: Int64
+    ) -> ConnectionID? {
         let older = opening.updateValue(connection, forKey: principal)
-        sessions[connection] = Session(principal: principal, phase: .challenged(nonce: nonce), heard: now)
+        sessions[connection] = Session(
+            principal: principal, phase: .challenged(nonce: nonce), heartbeat: heartbeat, heard: now)
         return older
     }
 
     /// - Returns: the connection whose session this one replaces.
-    mutating func welcome(_ connection: ConnectionID, index: Int) -> ConnectionID? {
+    mutating func welcome(_ connection: ConnectionID, index: Int, heartbeat: Int64) -> ConnectionID? {
         guard let principal = sessions[connection]?.principal else { return nil }
         sessions[connection]?.phase = .open(index: index)
+        sessions[connection]?.heartbeat = heartbeat
         opening[principal] = nil
         return open.updateValue(connection, forKey: principal)
     }
@@ -64,6 +66,8 @@ struct Session: Sendable {
 
     let principal: PrincipalID
     var phase: Phase
+    /// How often the peer says something, in nanoseconds.
+    var heartbeat: Int64
     /// Uptime of the last message.
     var heard: Int64
     /// The number that the next message must bear.

@@ -69,10 +69,11 @@ enum Files {
             if errno == EEXIST { throw TrustError(.fileExists, "\(url.path) is there already: move it away first") }
             throw failure("written", url)
         }
-        guard isDurable else { return }
-        do { try DurableFile.flushFolder(url.deletingLastPathComponent()) } catch {
-            throw TrustError(.fileUnreadable, error.message)
-        }
+    }
+
+    /// Makes the names in a folder durable.
+    static func flush(_ folder: URL) throws(TrustError) {
+        do { try DurableFile.flushFolder(folder) } catch { throw TrustError(.fileUnreadable, error.message) }
     }
 
     static func failure(_ verb: String, _ url: URL) -> TrustError {

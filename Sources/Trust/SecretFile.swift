@@ -32,9 +32,9 @@ package enum SecretFile {
         fileprivate var length: Int { header.count + 32 * count + 16 }
     }
 
-    /// Whole or not at all, and durable on return.
+    /// Whole or not at all.
     ///
-    /// - Parameter isDurable: false for secrets that nobody misses after a loss of power.
+    /// - Parameter isDurable: whether it survives a loss of power; false for what nobody misses then.
     /// - Throws: `.fileExists`: a secret file is never overwritten.
     package static func write(
         _ secrets: [SecretBytes], for purpose: Purpose, to url: URL, isDurable: Bool = true
@@ -53,7 +53,47 @@ package enum SecretFile {
             }
         }
         try Files.create(url, isDurable: isDurable) { write in content.withUnsafeBytes(write) }
+        // After the draft's name is gone.
+        if isDurable { try Files.flush(url.deletingLastPathComponent()) }
     }
+
+    /// Overwrites a file of secrets, as far as the file system lets that mean anything, and removes it. That it is not there is no error.
+    package static func wipe(_ url: URL) throws(TrustError) {
+        let file = open(url.path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC)
+        guard file >= 0 || errno != ENOENT else { return }
+        var isOverwritten = false
+        if file >= 0 {
+            defer { close(file) }
+            var status = stat()
+            if fstat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG {
+                let zeros = [UInt8](repeating: 0, count: min(Int(status.st_size), maximumLength))
+                isOverwritten = pwrite(file, zeros, zeros.count, 0) == zeros.count && fsync(file) == 0
+            }
+        }
+        guard unlink(url.path) == 0 || errno == ENOENT else { throw Files.failure("removed", url) }
+        // Else a loss of power might bring it back as it was.
+        if !isOverwritten { try Files.flush(url.deletingLastPathComponent()) }
+    }
+
+    /// Whether it was overwritten, or was torn by a loss of power before any of it was on disk: nothing but zeros is in it.
+    ///
+    /// - Throws: `.fileMissing`, `.fileUnreadable`.
+    package static func isWiped(_ url: URL) throws(TrustError) -> Bool {
+        let file = open(url.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
+        guard file >= 0 else {
+            if errno == ENOENT { throw TrustError(.fileMissing, "the key file \(url.path) is missing") }
+            throw Files.failure("read", url)
+        }
+        defer { close(file) }
+        var status = stat()
+        guard fstat(file, &status) == 0 else { throw Files.failure("read", url) }
+        let length = min(Int(status.st_size), maximumLength)
+        guard length > 0 else { return true }
+        return try readAll(file, length, url).withUnsafeBytes { $0.allSatisfy { $0 == 0 } }
+    }
+
+    /// Of the longest of them.
+    private static let maximumLength = Purpose.allCases.map(\.length).max() ?? 0
 
     /// - Throws: `.fileMissing`; `.fileExposed` with the command that mends it; `.malformed` for a truncated, damaged or
     ///   another kind of file; `.fileUnreadable`.

@@ -146,7 +146,8 @@ struct CrashTests {
         let home = scene.home()
         do { _ = try await scene.publish(scene.open(), ReleaseScene.images(1)) }
         let spool = home.appending(path: "spool")
-        for name in ["0011-0.key", ".0011-0.publish.7.1", ".0011-0.key.0123.new"] {
+        let job = String(repeating: "0", count: 32)
+        for name in ["\(job)-0.key", ".\(job)-0.release.7.1", ".\(job)-0.key.\(UUID()).new"] {
             try Data([1, 2]).write(to: spool.appending(path: name))
         }
         let release = try scene.open()

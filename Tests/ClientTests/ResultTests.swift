@@ -143,7 +143,8 @@ import Wire
             payload.publishRequest.label = [99]
             payload.publishRequest.policy = .once
             _ = try await client.release.add(
-                payload.encoded, kind: .publish, client.credentials.poolKey(for: .train), Moment.now().wall,
+                payload.encoded, kind: .publish, isRelease: true, client.credentials.poolKey(for: .train),
+                Moment.now().wall,
                 3_600_000, 0)
         }
         let jobs = 2 + (images.count + 7) / 8

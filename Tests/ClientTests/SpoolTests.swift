@@ -185,7 +185,7 @@ struct SpoolTests {
         #expect(new.envelope.clientEphemeralKey != old.envelope.clientEphemeralKey)
         #expect(try await scene.masked(release, job) == before)
         let names = try FileManager.default.contentsOfDirectory(atPath: scene.home().appending(path: "spool").path)
-        #expect(Set(names) == ["\(job)-1.publish", "\(job)-1.key"])
+        #expect(Set(names) == ["\(job)-1.release", "\(job)-1.key"])
         #expect(await code { try await release.reseal(job, to: scene.poolKey(.denoise), now: 0) } == .badRequest)
     }
 
@@ -201,7 +201,7 @@ struct SpoolTests {
             let kept = scene.folder.appending(path: "kept")
             try FileManager.default.copyItem(at: spool, to: kept)
             try await release.reseal(id, to: scene.poolKey(), now: ReleaseScene.now)
-            for name in ["\(id)-0.publish", "\(id)-0.key"] {
+            for name in ["\(id)-0.release", "\(id)-0.key"] {
                 try FileManager.default.copyItem(at: kept.appending(path: name), to: spool.appending(path: name))
             }
         }
@@ -249,7 +249,7 @@ struct SpoolTests {
         let scene = try ReleaseScene()
         var job: JobID?
         do { job = try await scene.publish(scene.open(), ReleaseScene.images(1)) }
-        let entry = scene.home().appending(path: "spool/\(try #require(job))-0.publish")
+        let entry = scene.home().appending(path: "spool/\(try #require(job))-0.release")
         let whole = try Data(contentsOf: entry)
         for place in [0, 40, 64, 65, 70, whole.count - 1] {
             var bytes = whole
@@ -273,7 +273,7 @@ struct SpoolTests {
         var request = WireDenoiseRequest()
         request.timestep = [1000, 500]
         let kept = try await scene.open().denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
-        for file in ["denoise", "key"] {
+        for file in ["request", "key"] {
             for torn in [Data(), Data(count: 40), nil] {
                 let job = try await scene.open().denoise(request, to: scene.poolKey(.denoise), now: ReleaseScene.now)
                 let url = spool.appending(path: "\(job)-0.\(file)")
@@ -285,16 +285,71 @@ struct SpoolTests {
     }
 
     /// A crash between the moment at which a job's secret is overwritten and the one at which its entry is removed.
-    @Test("an entry whose key was wiped is over")
+    @Test("an entry whose key was wiped is over; one whose key is damaged is named")
     func wiped() async throws {
         let scene = try ReleaseScene()
         let spool = scene.home().appending(path: "spool"), images = try ReleaseScene.images(1)
         let first = try await scene.publish(scene.open(), images)
         let key = spool.appending(path: "\(try #require(first))-0.key")
-        try Data(count: try Data(contentsOf: key).count).write(to: key)
+        let length = try Data(contentsOf: key).count
+        for damaged in [Data(repeating: 7, count: length), Data(repeating: 7, count: 10)] {
+            try damaged.write(to: key)
+            #expect(await message { _ = try scene.open() }.contains("remove \(try #require(first))-0.release and"))
+        }
+        try Data(count: length).write(to: key)
         let release = try scene.open()
         #expect(try await release.jobs().isEmpty)
         #expect(try FileManager.default.contentsOfDirectory(atPath: spool.path).isEmpty)
         #expect(try await scene.publish(release, images) != nil)
+    }
+
+    /// Neither are the ledger and the key behind links overwritten, nor a job of an earlier version forgotten.
+    @Test(
+        "what is no file of a spool is named, and stays",
+        arguments: ["ledger.key", "0011-0.key", "notes.request", "\(String(repeating: "a", count: 32))-0", "a.b.c"])
+    func strangers(name: String) async throws {
+        let scene = try ReleaseScene()
+        do { _ = try await scene.publish(scene.open(), ReleaseScene.images(1)) }
+        let ledger = scene.home().appending(path: "ledger"), before = try Data(contentsOf: ledger)
+        let stranger = scene.home().appending(path: "spool/\(name)")
+        try FileManager.default.createSymbolicLink(at: stranger, withDestinationURL: ledger)
+        #expect(await message { _ = try scene.open() }.contains("\(name) is no file of this version's spool"))
+        #expect(try Data(contentsOf: ledger) == before)
+        try FileManager.default.removeItem(at: stranger)
+        #expect(try await scene.open().jobs().count == 1)
+    }
+
+    @Test("a key that is a link is removed, and what it points to is not overwritten")
+    func linkedKey() async throws {
+        let scene = try ReleaseScene()
+        let home = scene.home()
+        _ = try scene.open()
+        let ledger = home.appending(path: "ledger"), before = try Data(contentsOf: ledger)
+        let key = home.appending(path: "spool/\(String(repeating: "a", count: 32))-0.key")
+        try FileManager.default.createSymbolicLink(at: key, withDestinationURL: ledger)
+        _ = try scene.open()
+        #expect(try Data(contentsOf: ledger) == before)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: home.appending(path: "spool").path).isEmpty)
+    }
+
+    @Test("what starts from images is a release, also under another name or generation; what starts from noise is none")
+    func releases() async throws {
+        let scene = try ReleaseScene()
+        let release = try scene.open()
+        func names() throws -> Set<String> {
+            let all = try FileManager.default.contentsOfDirectory(atPath: scene.home().appending(path: "spool").path)
+            return Set(all.filter { !$0.hasSuffix(".key") })
+        }
+        var request = WireDenoiseRequest()
+        request.timestep = [500, 300]
+        let poolKey = try scene.poolKey(.denoise)
+        let shown = try await release.denoise(
+            request, from: ReleaseScene.images(1), to: poolKey, now: ReleaseScene.now)
+        let asked = try await release.denoise(request, to: poolKey, now: ReleaseScene.now)
+        #expect(try names() == ["\(shown)-0.release", "\(asked)-0.request"])
+        for job in [shown, asked] { try await release.reseal(job, to: poolKey, now: ReleaseScene.now) }
+        #expect(try names() == ["\(shown)-1.release", "\(asked)-1.request"])
+        let renamed = try await release.renew(shown, to: poolKey, now: ReleaseScene.now)
+        #expect(try names() == ["\(renamed)-0.release", "\(asked)-1.request"])
     }
 }

@@ -19,6 +19,33 @@ import Wire
         #expect(bench.sent.first?.frames.control.sequence == 2)
     }
 
+    /// Ten clients who may say ten times a second together that they are there: one each second, and no client once in more than
+    /// three seconds. They are missed when four of their own heartbeats are over.
+    @Test func manyClientsSaySeldomThatTheyAreThere() {
+        var bench = BrokerBench()
+        bench.core.configuration.heartbeat = 1 * .second
+        bench.core.configuration.clientHeartbeatsPerSecond = 10
+        bench.core.configuration.longestHeartbeat = 3 * .second
+        var told: [UInt64] = []
+        func heartbeat() -> UInt64? {
+            if case .welcome(let welcome) = bench.sent.first?.body { welcome.heartbeatMs } else { nil }
+        }
+        for number in 1...40 {
+            _ = bench.client(number)
+            told.append(heartbeat() ?? 0)
+        }
+        #expect(told[0..<11].allSatisfy { $0 == 1000 } && told[20] == 2000 && told[30...].allSatisfy { $0 == 3000 })
+        #expect(told == told.sorted())
+        _ = bench.open(.worker(identifier(1), roles: [.denoise]))
+        #expect(heartbeat() == 1000)
+        bench.wait(4 * .second)
+        #expect(bench.core.snapshot.sessions == 40 - 11)
+        bench.wait(4 * .second)
+        #expect(bench.core.snapshot.sessions == 40 - 21)
+        bench.wait(4 * .second)
+        #expect(bench.core.snapshot.sessions == 0)
+    }
+
     @Test func aWrongNonceIsRefused() {
         var bench = BrokerBench()
         var peer = bench.peer(.client(identifier(1), ClientRights()))

@@ -32,6 +32,32 @@ import Testing
         }
     }
 
+    /// Images are shared out among libtorch's threads: fewer than threads, as many, and more.
+    @Test(arguments: [1, 2, 3, 7, 64])
+    func severalThreadsDoTheSame(_ count: Int) {
+        let before = Runtime.threads
+        defer { Runtime.threads = before }
+        var source = ParameterSource(seed: 8)
+        let x = source.normal([count, 32, 6, 6]).contiguous(.channelsLast), shift = source.normal([count, 32])
+        let weight = source.normal([32]), bias = source.normal([32])
+        let heads = source.normal([count, 19, 32]).reshaped(count, 19, 4, 8).transposed(1, 2)
+        let layer = UpsampledConv2d(32, 16, &source)
+        layer.convert(to: .float32, format: .channelsLast)
+        func results(threads: Int) -> (norm: [Float], attention: [Float], convolution: Tensor) {
+            Runtime.threads = threads
+            return withoutGradients {
+                (
+                    x.groupNorm(8, weight, bias, epsilon: 1e-5, shift: shift, silu: true).floats,
+                    heads.attention(heads, heads).floats, layer(x)
+                )
+            }
+        }
+        let one = results(threads: 1), three = results(threads: 3)
+        #expect(one.norm == three.norm && one.attention == three.attention)
+        // Its products are libtorch's own, which may add in another order.
+        #expect(relative(three.convolution, one.convolution.to(.float64)) < 1e-6)
+    }
+
     @Test func aLargeMeanLeavesTheVarianceAlone() {
         var source = ParameterSource(seed: 2)
         let x = (source.normal([2, 16, 8, 8]) + 300).contiguous(.channelsLast)

@@ -9,10 +9,10 @@ extension Release {
     package func reseal(
         _ job: JobID, to poolKey: PoolKey, now: UnixTime, lifetime: UnixTime = Release.defaultLifetime
     ) throws(ClientError) {
-        let old = try spool.entry(job).envelope
+        let entry = try spool.entry(job), old = entry.envelope
         try add(
-            spool.body(job), job: job, generation: old.generation + 1, kind: old.kind, poolKey, now, lifetime,
-            old.costCeiling)
+            spool.body(job), job: job, generation: old.generation + 1, kind: old.kind, isRelease: entry.isRelease,
+            poolKey, now, lifetime, old.costCeiling)
     }
 
     /// The same bytes as another job, where the broker holds the old one's result for acknowledged and this home never had it. A
@@ -22,8 +22,9 @@ extension Release {
     package func renew(
         _ job: JobID, to poolKey: PoolKey, now: UnixTime, lifetime: UnixTime = Release.defaultLifetime
     ) throws(ClientError) -> JobID {
-        let old = try spool.entry(job).envelope
-        let new = try add(spool.body(job), kind: old.kind, poolKey, now, lifetime, old.costCeiling)
+        let entry = try spool.entry(job), old = entry.envelope
+        let new = try add(
+            spool.body(job), kind: old.kind, isRelease: entry.isRelease, poolKey, now, lifetime, old.costCeiling)
         // A crash before this leaves both, and each brings a result.
         try forget(job)
         return new
@@ -48,19 +49,22 @@ extension Release {
     func made(_ job: JobID) -> Bool { spool.entries[job] != nil || key.named(job) }
 
     /// Spools a new job.
+    ///
+    /// - Parameter isRelease: whether it was made from private images.
     func add(
-        _ body: [UInt8], kind: WireJobKind, _ poolKey: PoolKey, _ now: UnixTime, _ lifetime: UnixTime,
-        _ costCeiling: UInt64
+        _ body: [UInt8], kind: WireJobKind, isRelease: Bool, _ poolKey: PoolKey, _ now: UnixTime,
+        _ lifetime: UnixTime, _ costCeiling: UInt64
     ) throws(ClientError) -> JobID {
         let job: JobID
         do { job = key.job(try SecureRandom().bytes(8)) } catch { throw ClientError(.storage, error.message) }
-        try add(body, job: job, generation: 0, kind: kind, poolKey, now, lifetime, costCeiling)
+        try add(
+            body, job: job, generation: 0, kind: kind, isRelease: isRelease, poolKey, now, lifetime, costCeiling)
         return job
     }
 
     private func add(
-        _ body: [UInt8], job: JobID, generation: UInt32, kind: WireJobKind, _ poolKey: PoolKey, _ now: UnixTime,
-        _ lifetime: UnixTime, _ costCeiling: UInt64
+        _ body: [UInt8], job: JobID, generation: UInt32, kind: WireJobKind, isRelease: Bool, _ poolKey: PoolKey,
+        _ now: UnixTime, _ lifetime: UnixTime, _ costCeiling: UInt64
     ) throws(ClientError) {
         guard poolKey.role == PoolRole(serving: kind) else {
             throw ClientError(.badRequest, "a job of this kind is not for the role \(poolKey.role.rawValue)")
@@ -71,6 +75,7 @@ extension Release {
             client: client, job: job, generation: generation, kind: kind, run: run.id, costCeiling: costCeiling,
             created: now,
             expires: now + lifetime, poolKey: poolKey.id, clientEphemeralKey: ephemeral.publicKey)
-        try spool.add(envelope, body: body, ephemeral: ephemeral, poolKey: poolKey.key)
+        try spool.add(
+            envelope, body: body, isRelease: isRelease, ephemeral: ephemeral, poolKey: poolKey.key)
     }
 }

@@ -186,7 +186,7 @@ package actor Release {
         payload.publishRequest.label = rows.map { labels[$0] }
         payload.publishRequest.policy = policy.message
         payload.tensors = try tensors("masked", masks.mask(chosen, records), chosen)
-        return try add(payload.encoded, kind: .publish, poolKey, now, lifetime, costCeiling)
+        return try add(payload.encoded, kind: .publish, isRelease: true, poolKey, now, lifetime, costCeiling)
     }
 
     /// Makes a job of a request that starts from noise: nothing of any image leaves.
@@ -200,7 +200,7 @@ package actor Release {
         var payload = WirePayload()
         payload.denoiseRequest = request
         payload.tensors = text
-        return try add(payload.encoded, kind: .denoise, poolKey, now, lifetime, costCeiling)
+        return try add(payload.encoded, kind: .denoise, isRelease: false, poolKey, now, lifetime, costCeiling)
     }
 
     /// Makes a job of a request that starts from masked images, at the first of its timesteps. This is a release like any other.
@@ -219,7 +219,7 @@ package actor Release {
         var payload = WirePayload()
         payload.denoiseRequest = request
         payload.tensors = try tensors("x", masks.mask(images, records), images)
-        return try add(payload.encoded, kind: .denoise, poolKey, now, lifetime, costCeiling)
+        return try add(payload.encoded, kind: .denoise, isRelease: true, poolKey, now, lifetime, costCeiling)
     }
 
     // MARK: checks

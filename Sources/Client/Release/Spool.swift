@@ -6,24 +6,27 @@ internal import Wire
 
 /// Jobs under way, each with the very bytes that it consists of, until the broker has forgotten it.
 ///
-///     spool/JOB-GENERATION.key                   mode 0600; opens the result
-///     spool/JOB-GENERATION.publish or .denoise   BLAKE2b-256 of the rest ‖ pool key ‖ the envelope's length, 2 bytes ‖ the envelope as
-///                                                it is sent ‖ the payload, before it is sealed
-///     results/JOB                                the opened result, once it is surfaced
+///     spool/JOB-GENERATION.release   an entry: what is sent of private images
+///     spool/JOB-GENERATION.request   an entry: what asks for samples, and gives nothing away
+///     spool/JOB-GENERATION.key       mode 0600; opens the entry's result
+///     results/JOB                    the opened result, once it is surfaced
 ///
-/// The key is there before the entry, and overwritten before the entry goes: an entry without its key is over, and a key without its
+/// The key is there before its entry, and overwritten before the entry goes: an entry without its key is over, and a key without its
 /// entry was never used. Sealing is deterministic: an entry gives the same sealed bytes at every try.
 ///
-/// What publishes, and every result, is on disk when the call returns. A request for samples is not flushed: it gives nothing away and can
-/// be made again, and samples are asked for so often that the flushes would be most of what a client does. So after a loss of power
-/// such a request may be gone.
+/// A release is on disk when `add` returns. A request can be made again, and is made so often that flushing it would be most of what a
+/// client does: a loss of power may take it, until its result comes; then both are flushed.
 final class Spool {
     struct Entry: Sendable {
         let envelope: Envelope
         /// X25519, 32 bytes.
         let poolKey: [UInt8]
+        /// Whether it was made from private images.
+        let isRelease: Bool
         /// Of a publish job.
         let publications: [PublicationID]
+
+        fileprivate var name: SpoolName { SpoolName(envelope, isRelease ? .release : .request) }
     }
 
     private let folder: URL
@@ -33,7 +36,7 @@ final class Spool {
     /// The publications of all entries, and how many entries hold each: two do, for a moment, when a job is named anew.
     private var publications: [PublicationID: Int] = [:]
 
-    /// - Throws: `.storage` for an entry that is damaged.
+    /// - Throws: `.storage` for an entry that is damaged, and for what is no file of a spool.
     init(in home: URL, steps: StorageSteps) throws(ClientError) {
         folder = home.appending(path: "spool")
         results = home.appending(path: "results")
@@ -42,30 +45,31 @@ final class Spool {
             do {
                 try FileManager.default.createDirectory(
                     at: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+                try Drafts.remove(in: folder)
+                try DurableFile.flushFolder(home)
             } catch {
-                throw ClientError(.storage, "the folder \(folder.path) cannot be made: \(error.localizedDescription)")
+                throw ClientError(.storage, "the folder \(folder.path) cannot be made ready: \(error.words)")
             }
         }
-        for place in [folder, results] {
-            for name in try Self.names(place) where name.hasPrefix(".") { try remove(place.appending(path: name)) }
+        var keys: Set<SpoolName> = []
+        var names: [SpoolName] = []
+        for file in try Self.names(folder) where !file.hasPrefix(".") {
+            guard let name = SpoolName(file) else { throw Self.isStrange(folder.appending(path: file)) }
+            if name.part == .key { keys.insert(name) } else { names.append(name) }
         }
-        let files = try Self.names(folder).map { folder.appending(path: $0) }
-        for file in files where Self.entryExtensions.contains(file.pathExtension) {
-            guard try hasKey(file), let entry = try read(file) else {
-                try remove(file)
+        for name in names {
+            guard let entry = try read(name) else {
+                try removeFiles(of: name)
                 continue
             }
-            guard let other = entries.updateValue(entry, forKey: entry.envelope.job) else { continue }
+            guard let other = entries.updateValue(entry, forKey: name.job) else { continue }
             // A crash between the new generation and the end of the old one.
-            let older = other.envelope.generation < entry.envelope.generation ? other : entry
-            if older.envelope == entry.envelope { entries[entry.envelope.job] = other }
-            try removeFiles(of: older.envelope)
+            let (older, newer) =
+                other.envelope.generation < entry.envelope.generation ? (other, entry) : (entry, other)
+            entries[name.job] = newer
+            try removeFiles(of: older.name)
         }
-        // Left by a crash, and never used.
-        let kept = Set(entries.values.map { key($0.envelope).lastPathComponent })
-        for file in files where file.pathExtension == Self.keyExtension && !kept.contains(file.lastPathComponent) {
-            try wipeKey(file)
-        }
+        for key in keys.subtracting(entries.values.map(\.name.key)) { try wipe(key) }
         for entry in entries.values { count(entry, 1) }
     }
 
@@ -76,31 +80,35 @@ final class Spool {
 
     // MARK: entries
 
-    /// Adds a job, or the next generation of one that is there. On return one that publishes is on disk.
+    /// Adds a job, or the next generation of one that is there. On return a release is on disk.
     func add(
-        _ envelope: Envelope, body: [UInt8], ephemeral: X25519KeyPair, poolKey: [UInt8]
+        _ envelope: Envelope, body: [UInt8], isRelease: Bool, ephemeral: X25519KeyPair, poolKey: [UInt8]
     ) throws(ClientError) {
-        let key = key(envelope), isDurable = envelope.kind == .publish
+        let entry = Entry(
+            envelope: envelope, poolKey: poolKey, isRelease: isRelease,
+            publications: Self.publications(envelope, body))
         let older = entries[envelope.job]
-        // Of a try that failed.
-        try wipeKey(key)
         do {
+            // Of a try that failed.
+            try removeFiles(of: entry.name)
             try steps.reach(.spoolFill)
-            try SecretFile.write([ephemeral.secret], for: .ephemeral, to: key, isDurable: isDurable)
+            try SecretFile.write(
+                [ephemeral.secret], for: .ephemeral, to: place(entry.name.key), isDurable: isRelease)
             try steps.reach(.spoolFilled)
-            try DurableFile.write(
-                Self.content(envelope, body, poolKey), to: place(envelope), isDurable: isDurable)
+            let content = SpoolContent(envelope: envelope.bytes, poolKey: poolKey, body: body)
+            try DurableFile.write(content.bytes, to: place(entry.name), isDurable: isRelease)
             try steps.reach(.spoolNamed)
         } catch let error as ClientError {
             throw error
         } catch {
+            // Else the next opening would find it.
+            try? removeFiles(of: entry.name)
             throw ClientError(.storage, "job \(envelope.job.short) cannot be kept in the spool: \(error.words)")
         }
-        let entry = Entry(envelope: envelope, poolKey: poolKey, publications: Self.publications(envelope, body))
         entries[envelope.job] = entry
         count(entry, 1)
         if let older { count(older, -1) }
-        if let older, older.envelope.generation != envelope.generation { try removeFiles(of: older.envelope) }
+        if let older, older.envelope.generation != envelope.generation { try removeFiles(of: older.name) }
     }
 
     func holds(_ publication: PublicationID) -> Bool { publications[publication] != nil }
@@ -120,13 +128,13 @@ final class Spool {
     }
 
     func body(_ job: JobID) throws(ClientError) -> [UInt8] {
-        let place = place(try entry(job).envelope)
-        guard let content = try Self.content(of: place) else { throw Self.damage(place) }
+        let name = try entry(job).name
+        guard let content = try content(name) else { throw isDamaged(name) }
         return content.body
     }
 
     func ephemeral(_ job: JobID) throws(ClientError) -> X25519KeyPair {
-        let url = key(try entry(job).envelope)
+        let url = place(try entry(job).name.key)
         do {
             return try X25519KeyPair(secret: SecretFile.read(.ephemeral, from: url)[0])
         } catch {
@@ -140,16 +148,21 @@ final class Spool {
         try steps.reach(.wipe)
         entries[job] = nil
         count(entry, -1)
-        try removeFiles(of: entry.envelope)
+        try removeFiles(of: entry.name)
         try steps.reach(.wiped)
     }
 
     // MARK: results
 
-    /// Surfaces a result under its job's id by one rename.
+    /// Surfaces a result under its job's id by one rename. On return it and its entry are on disk.
     func surface(_ job: JobID, _ result: [UInt8]) throws(ClientError) {
+        let entry = try entry(job)
         try steps.reach(.surface)
-        do { try DurableFile.write(result, to: results.appending(path: "\(job)")) } catch {
+        do {
+            // Without its request a result would be nobody's.
+            if !entry.isRelease { try DurableFile.flush([place(entry.name.key), place(entry.name)]) }
+            try DurableFile.write(result, to: results.appending(path: "\(job)"))
+        } catch {
             throw ClientError(.storage, "the result of job \(job.short) cannot be kept: \(error.message)")
         }
         try steps.reach(.surfaced)
@@ -174,64 +187,56 @@ final class Spool {
 
     // MARK: files
 
-    private static let keyExtension = "key"
-    private static let entryExtensions = [WireJobKind.publish, .denoise].map { "\($0)" }
+    private func place(_ name: SpoolName) -> URL { folder.appending(path: "\(name)") }
 
-    private func place(_ envelope: Envelope) -> URL {
-        folder.appending(path: "\(envelope.job)-\(envelope.generation).\(envelope.kind)")
+    private func isDamaged(_ name: SpoolName) -> ClientError {
+        ClientError(
+            .storage,
+            "\(place(name).path) or its key is damaged: remove \(name) and \(name.key), and publish again")
     }
 
-    private func key(_ envelope: Envelope) -> URL { key(of: place(envelope)) }
-
-    private func key(of place: URL) -> URL {
-        place.deletingPathExtension().appendingPathExtension(Self.keyExtension)
+    private static func isStrange(_ file: URL) -> ClientError {
+        ClientError(
+            .storage,
+            "\(file.path) is no file of this version's spool: move it away. If an earlier version left it, publish again; what it "
+                + "publishes is not charged twice")
     }
 
-    private static func content(_ envelope: Envelope, _ body: [UInt8], _ poolKey: [UInt8]) -> [UInt8] {
-        let length = UInt16(envelope.bytes.count)
-        let rest = poolKey + [UInt8(length & 255), UInt8(length >> 8)] + envelope.bytes + body
-        return Digest(of: rest).bytes + rest
-    }
-
-    /// - Returns: nil for content that is not what was written.
-    private static func content(
-        of place: URL
-    ) throws(ClientError) -> (envelope: ArraySlice<UInt8>, body: [UInt8], poolKey: [UInt8])? {
-        let bytes: [UInt8]
-        do { bytes = Array(try Data(contentsOf: place)) } catch {
-            throw ClientError(.storage, "\(place.path) cannot be read: \(error.words)")
+    /// - Returns: nil for bytes that are not what was written.
+    private func content(_ name: SpoolName) throws(ClientError) -> SpoolContent? {
+        do { return SpoolContent(bytes: Array(try Data(contentsOf: place(name)))) } catch {
+            throw ClientError(.storage, "\(place(name).path) cannot be read: \(error.words)")
         }
-        let rest = bytes.dropFirst(DigestKind.length), head = rest.prefix(34)
-        guard head.count == 34, Digest(of: Array(rest)).bytes.elementsEqual(bytes.prefix(DigestKind.length)) else {
+    }
+
+    /// - Returns: nil for an entry that is over, and for a request that a loss of power tore.
+    private func read(_ name: SpoolName) throws(ClientError) -> Entry? {
+        guard try hasKey(name) else { return nil }
+        guard let content = try content(name) else {
+            guard name.part == .request else { throw isDamaged(name) }
             return nil
         }
-        let length = Int(head[head.endIndex - 2]) | Int(head[head.endIndex - 1]) << 8
-        let envelope = rest.dropFirst(34).prefix(length)
-        return (envelope, Array(rest.dropFirst(34 + length)), Array(head.prefix(32)))
-    }
-
-    private static func damage(_ place: URL) -> ClientError {
-        ClientError(.storage, "\(place.path) is damaged: remove it, and publish again")
-    }
-
-    /// - Returns: nil for a request that a loss of power tore.
-    private func read(_ file: URL) throws(ClientError) -> Entry? {
-        guard let content = try Self.content(of: file), let envelope = try? Envelope(bytes: Array(content.envelope)),
-            place(envelope).lastPathComponent == file.lastPathComponent
-        else {
-            if file.pathExtension == "\(WireJobKind.denoise)" { return nil }
-            throw Self.damage(file)
+        guard let envelope = try? Envelope(bytes: content.envelope), SpoolName(envelope, name.part) == name else {
+            throw isDamaged(name)
         }
         return Entry(
-            envelope: envelope, poolKey: content.poolKey, publications: Self.publications(envelope, content.body))
+            envelope: envelope, poolKey: content.poolKey, isRelease: name.part == .release,
+            publications: Self.publications(envelope, content.body))
     }
 
-    /// Whether the entry's key was not wiped. One that was never flushed may be empty, or zeros, after a loss of power.
-    private func hasKey(_ place: URL) throws(ClientError) -> Bool {
-        let key = key(of: place)
-        guard FileManager.default.fileExists(atPath: key.path) else { return false }
-        do { return try !Data(contentsOf: key).allSatisfy { $0 == 0 } } catch {
-            throw ClientError(.storage, "\(key.path) cannot be read: \(error.words)")
+    private func hasKey(_ name: SpoolName) throws(ClientError) -> Bool {
+        let key = place(name.key)
+        do {
+            guard try !SecretFile.isWiped(key) else { return false }
+            _ = try SecretFile.read(.ephemeral, from: key)
+            return true
+        } catch  where error.code == .fileMissing {
+            return false
+        } catch  where error.code == .malformed {
+            guard name.part == .request else { throw isDamaged(name) }
+            return false
+        } catch {
+            throw ClientError(.storage, "\(error)")
         }
     }
 
@@ -249,27 +254,17 @@ final class Spool {
     }
 
     /// The key first: whatever comes between, the entry is over.
-    private func removeFiles(of envelope: Envelope) throws(ClientError) {
-        try wipeKey(key(envelope))
-        try remove(place(envelope))
+    private func removeFiles(of name: SpoolName) throws(ClientError) {
+        try wipe(name.key)
+        try remove(place(name))
     }
 
-    /// Overwrites a key on disk, as far as the file system lets that mean anything, and removes it.
-    private func wipeKey(_ url: URL) throws(ClientError) {
-        if let secret = FileHandle(forWritingAtPath: url.path) {
-            let length = (try? secret.seekToEnd()) ?? 0
-            try? secret.seek(toOffset: 0)
-            try? secret.write(contentsOf: Data(count: Int(length)))
-            try? secret.synchronize()
-            try? secret.close()
-        }
-        try remove(url)
+    private func wipe(_ key: SpoolName) throws(ClientError) {
+        do { try SecretFile.wipe(place(key)) } catch { throw ClientError(.storage, "\(error)") }
     }
 
     /// Not flushed: what is there again after a loss of power is removed again.
     private func remove(_ url: URL) throws(ClientError) {
-        do { try FileManager.default.removeItem(at: url) } catch CocoaError.fileNoSuchFile {} catch {
-            throw ClientError(.storage, "\(url.path) cannot be removed: \(error.words)")
-        }
+        do { try DurableFile.remove(url, isDurable: false) } catch { throw ClientError(.storage, error.message) }
     }
 }
