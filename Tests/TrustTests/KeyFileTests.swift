@@ -103,6 +103,27 @@ struct KeyFileTests {
         #expect(code { _ = try Operator(opening: scene.folder, now: Scene.now) } == .untrusted)
     }
 
+    @Test("a wiped file is overwritten, under whatever name, and gone; what a link points to is left alone")
+    func wiping() throws {
+        let scene = try Scene()
+        let key = scene.folder.appending(path: "a.key"), name = scene.folder.appending(path: "b.key")
+        #expect(code { _ = try SecretFile.isWiped(key) } == .fileMissing)
+        try SecretFile.wipe(key)
+        try SecretFile.write([SecretBytes.random(count: 32)], for: .ephemeral, to: key, isDurable: false)
+        try FileManager.default.linkItem(at: key, to: name)
+        #expect(try !SecretFile.isWiped(name) && SecretFile.read(.ephemeral, from: name).count == 1)
+        try SecretFile.wipe(key)
+        #expect(!FileManager.default.fileExists(atPath: key.path))
+        #expect(try SecretFile.isWiped(name) && Data(contentsOf: name).allSatisfy { $0 == 0 })
+        #expect(code { _ = try SecretFile.read(.ephemeral, from: name) } == .malformed)
+        let other = scene.folder.appending(path: "other")
+        try Data([1, 2, 3]).write(to: other)
+        try FileManager.default.createSymbolicLink(at: key, withDestinationURL: other)
+        try SecretFile.wipe(key)
+        #expect(try Data(contentsOf: other) == Data([1, 2, 3]))
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scene.folder.path).contains("a.key") == false)
+    }
+
     @Test("names that would leave their folder are no names", arguments: ["", "../x", "A", "-a", "a b", ".a", "ä"])
     func names(text: String) {
         #expect(code { _ = try NodeName(text) } == .badName)
