@@ -7,6 +7,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "support.hpp"
 
@@ -107,6 +111,16 @@ const char *ct_version(void) { return TORCH_VERSION; }
 
 ct_status ct_set_threads(int32_t count) {
   CT_RUN(TORCH_CHECK(count > 0, "at least one thread"); at::set_num_threads(count))
+}
+
+void ct_keep_freed_memory(void) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());
+  mallopt(M_TOP_PAD, 64 << 20);
+  // Arenas of other threads hold 64 MiB at most, and give the rest back.
+  mallopt(M_ARENA_MAX, 1);
+#endif
 }
 
 ct_status ct_threads(int32_t *out) { CT_RUN(*out = at::get_num_threads()) }

@@ -105,6 +105,10 @@ package enum Runtime {
         }
     }
 
+    /// Keeps the memory of tensors that were freed for the next ones, where glibc would give it back to the system: without it the pages of
+    /// each pass are taken anew. For processes that make passes of one kind, before their threads are started.
+    package static func keepFreedMemory() { ct_keep_freed_memory() }
+
     /// Treats the smallest numbers as zero: they cost a CPU a hundred times a normal one. Per thread, so call it at a
     /// thread's start.
     package static func flushDenormals(_ on: Bool = true) {

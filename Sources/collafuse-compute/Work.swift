@@ -131,6 +131,7 @@ struct Work: AsyncParsableCommand {
         let logger = try node.logger("worker")
         // Before anything is computed.
         Runtime.threads = threads
+        if role == .denoise { Runtime.keepFreedMemory() }
         let shown = monitoring.monitoring(logger)
         let service = try WorkerService(
             WorkerSettings(

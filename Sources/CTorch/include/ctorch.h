@@ -56,6 +56,7 @@ int64_t ct_balance(void);  // tensors handed out on this thread minus tensors fr
 const char *ct_version(void);
 ct_status ct_set_threads(int32_t count);  // threads inside one operation
 ct_status ct_threads(int32_t *out);
+void ct_keep_freed_memory(void);  // at the start of a process whose passes are all alike
 ct_status ct_set_flush_denormal(bool on);
 bool ct_gradients_enabled(void);  // of this thread
 void ct_set_gradients_enabled(bool on);

@@ -45,6 +45,7 @@ package struct DenoiseLoop: Engine {
     }
 
     package func run(send: @escaping @Sendable (WorkerCore.Command) -> Void) throws {
+        Runtime.flushDenormals()
         var batch = RunningBatch(
             desk: desk, run: run,
             shelf: ModelShelf(registry, run: run, device: device, dtype: dtype, logger: logger, will: will),
