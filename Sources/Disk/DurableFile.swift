@@ -32,18 +32,20 @@ package enum DurableFile {
             unlink(temporary.path)
             throw error
         }
-        guard Foundation.rename(temporary.path, url.path) == 0 else {
-            let reason = errno
+        do throws(DiskError) { try rename(temporary, to: url, isDurable: isDurable) } catch {
             unlink(temporary.path)
-            throw DiskError("cannot rename to", url, reason)
+            throw error
         }
-        if isDurable { try flushFolder(folder) }
     }
 
     /// Renames and makes the new name durable. Also for folders that were filled under a temporary name.
     package static func rename(_ from: URL, to url: URL) throws(DiskError) {
+        try rename(from, to: url, isDurable: true)
+    }
+
+    private static func rename(_ from: URL, to url: URL, isDurable: Bool) throws(DiskError) {
         guard Foundation.rename(from.path, url.path) == 0 else { throw DiskError("cannot rename to", url, errno) }
-        try flushFolder(url.deletingLastPathComponent())
+        if isDurable { try flushFolder(url.deletingLastPathComponent()) }
     }
 
     /// Removes a file; that it is not there is no error.

@@ -79,14 +79,8 @@ package enum SecretFile {
     ///
     /// - Throws: `.fileMissing`, `.fileUnreadable`.
     package static func isWiped(_ url: URL) throws(TrustError) -> Bool {
-        let file = open(url.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC)
-        guard file >= 0 else {
-            if errno == ENOENT { throw TrustError(.fileMissing, "the key file \(url.path) is missing") }
-            throw Files.failure("read", url)
-        }
+        let (file, status) = try opened(url, O_NOFOLLOW)
         defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0 else { throw Files.failure("read", url) }
         let length = min(Int(status.st_size), maximumLength)
         guard length > 0 else { return true }
         return try readAll(file, length, url).withUnsafeBytes { $0.allSatisfy { $0 == 0 } }
@@ -98,14 +92,8 @@ package enum SecretFile {
     /// - Throws: `.fileMissing`; `.fileExposed` with the command that mends it; `.malformed` for a truncated, damaged or
     ///   another kind of file; `.fileUnreadable`.
     package static func read(_ purpose: Purpose, from url: URL) throws(TrustError) -> [SecretBytes] {
-        let file = open(url.path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else {
-            if errno == ENOENT { throw TrustError(.fileMissing, "the key file \(url.path) is missing") }
-            throw Files.failure("read", url)
-        }
+        let (file, status) = try opened(url)
         defer { close(file) }
-        var status = stat()
-        guard fstat(file, &status) == 0 else { throw Files.failure("read", url) }
         guard status.st_mode & S_IFMT == S_IFREG else { throw TrustError(.malformed, "\(url.path) is not a file") }
         guard status.st_mode & 0o077 == 0 else {
             throw TrustError(.fileExposed, "others can read the key file \(url.path): chmod 600 \(url.path)")
@@ -134,6 +122,22 @@ package enum SecretFile {
             throw TrustError(.malformed, "\(url.path) is damaged: restore it from a copy, or make a new kit")
         }
         return secrets
+    }
+
+    /// To be read; the caller closes it.
+    private static func opened(_ url: URL, _ flags: CInt = 0) throws(TrustError) -> (file: CInt, status: stat) {
+        let file = open(url.path, O_RDONLY | O_CLOEXEC | flags)
+        guard file >= 0 else {
+            if errno == ENOENT { throw TrustError(.fileMissing, "the key file \(url.path) is missing") }
+            throw Files.failure("read", url)
+        }
+        var status = stat()
+        guard fstat(file, &status) == 0 else {
+            let failure = Files.failure("read", url)
+            close(file)
+            throw failure
+        }
+        return (file, status)
     }
 
     private static func readAll(_ file: CInt, _ count: Int, _ url: URL) throws(TrustError) -> SecretBytes {
