@@ -1,5 +1,6 @@
 internal import Exchange
 internal import Fabric
+internal import Journal
 internal import Monitoring
 internal import Observability
 internal import Trust
@@ -41,13 +42,17 @@ struct BrokerBoard {
     }
 
     /// - Parameter obstacle: why no jobs are taken now; nil: they are.
-    mutating func post(_ core: BrokerCore, _ hub: RouterHub, _ directory: Directory, obstacle: String?) {
+    mutating func post(
+        _ core: BrokerCore, _ hub: RouterHub, _ directory: Directory, _ journal: JournalFigures, hold: Int,
+        obstacle: String?
+    ) {
         let snapshot = core.snapshot
         earlier.append((durations, waits))
         if earlier.count > 15 { earlier.removeFirst() }
         let dead = core.deadLetters
         board.post(
-            page(snapshot, dead: dead, hub, directory), status: status(snapshot, dead: dead, core, directory),
+            page(snapshot, dead: dead, hub, directory, journal, hold: hold),
+            status: status(snapshot, dead: dead, core, directory),
             obstacle: obstacle)
     }
 
@@ -55,13 +60,15 @@ struct BrokerBoard {
     func leave() { board.post(Exposition(), obstacle: "the broker is going down") }
 
     private func page(
-        _ snapshot: BrokerSnapshot, dead: Int, _ hub: RouterHub, _ directory: Directory
+        _ snapshot: BrokerSnapshot, dead: Int, _ hub: RouterHub, _ directory: Directory, _ journal: JournalFigures,
+        hold: Int
     ) -> Exposition {
         var page = Exposition()
         let counters = snapshot.counters
         page.gauge("broker_sessions", "Clients and workers in session.", Double(snapshot.sessions))
         page.gauge("broker_jobs", "Jobs that are not over, results in mailboxes among them.", Double(snapshot.jobs))
         page.gauge("broker_held_bytes", "Bytes of jobs, results and checkpoints that are held.", Double(snapshot.bytes))
+        page.gauge("broker_hold_bytes", "Bytes of jobs at which new ones are refused.", Double(hold))
         page.gauge("broker_jobs_dead", "Dead letters, which wait for the operator.", Double(dead))
         page.gauge("broker_tombstones", "Jobs that are over and remembered.", Double(snapshot.tombstones))
         func roles(_ value: (BrokerSnapshot.Role) -> Int) -> [Exposition.Sample] {
@@ -100,6 +107,12 @@ struct BrokerBoard {
         }
         page.counter("broker_received_bytes", "Bytes of messages that came in.", sides(\.bytesIn))
         page.counter("broker_sent_bytes", "Bytes of messages that went out.", sides(\.bytesOut))
+        page.counter("broker_journal_commits", "Commits of the journal.", journal.commits)
+        page.counter("broker_journal_entries", "Entries that were committed.", journal.entries)
+        page.counter("broker_journal_written_bytes", "Bytes of payloads and results in them.", journal.bytes)
+        page.counter("broker_journal_commit_seconds", "What commits took together.", [([:], journal.seconds)])
+        page.gauge("broker_journal_longest_commit_seconds", "What the longest commit took.", journal.longest)
+        page.counter("broker_journal_failures", "Commits that failed.", journal.failures)
         page.histogram("broker_job_wait", "From accepting a job to the first worker that took it.", waits)
         page.histogram("broker_job_duration", "From accepting a job to its result.", durations)
         return page
@@ -122,16 +135,7 @@ struct BrokerBoard {
             .init("accepted", .integer(counters.accepted)), .init("finished", .integer(counters.finished)),
             .init("rejected", .integer(counters.rejected)), .init("leases_lost", .integer(counters.leasesLost)),
             .init("dead_letters", .integer(dead)), .init("expired", .integer(counters.expired)),
-            .init(
-                "roles",
-                .array(
-                    snapshot.roles.map { role in
-                        [
-                            "role": .string(role.role.rawValue), "workers": .integer(role.workers),
-                            "slots": .integer(role.slots), "leased": .integer(role.leased),
-                            "queued": .integer(role.queued),
-                        ]
-                    })),
+            .init("roles", .array(snapshot.roles.map(\.json))),
             .init("wait_seconds", quantiles(waits, earlier.first?.waits)),
             .init("job_seconds", quantiles(durations, earlier.first?.durations)),
             .init("clients", .integer(tenants.count)),
@@ -149,13 +153,5 @@ struct BrokerBoard {
 }
 
 extension Directory {
-    fileprivate func side(of key: CurveKey) -> Side? {
-        switch principal(behind: key) {
-        case .client: .client
-        case .worker: .worker
-        case nil: nil
-        }
-    }
-
     fileprivate func name(of client: ClientID) -> String { deployment.roster[client]?.name.description ?? client.short }
 }

@@ -196,6 +196,7 @@ final class BrokerLoop {
             for entry in entries { board?.observe(entry, at: now) }
         }
         if !entries.isEmpty { appended = journal.append(entries) }
+        for case .ended(let key, .deadLetter) in entries { report.deadLetter(key, core.jobReport(key)) }
         let state = journal.state
         try heed(state.health)
         for action in barrier.release(stored: state.stored) { try carryOut(action) }
@@ -253,7 +254,8 @@ final class BrokerLoop {
         if uptime >= nextPost {
             nextPost = uptime + .second
             board?.post(
-                core, hub, directory, obstacle: isRefusing ? "the journal cannot store: new jobs are refused" : nil)
+                core, hub, directory, journal.state.figures, hold: settings.core.limits.bytes,
+                obstacle: isRefusing ? "the journal cannot store: new jobs are refused" : nil)
         }
     }
 }

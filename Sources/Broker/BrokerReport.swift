@@ -14,6 +14,8 @@ struct BrokerReport {
     private let broker: BrokerID
     private let bootEpoch: UInt64
     private var lastCounters: BrokerCounters?
+    /// Of more peers than these the lines say nothing of each: with ten thousand they would be a megabyte every two seconds.
+    private static let peersNamed = 100
 
     init(metrics: MetricsLog?, broker: BrokerID, bootEpoch: UInt64, logger: Logger) {
         self.metrics = metrics
@@ -42,14 +44,28 @@ struct BrokerReport {
         logger.info("Status", metadata: metadata)
     }
 
+    /// A job was given up. Why is said here alone: a journal keeps how often, not what workers said.
+    func deadLetter(_ key: JobKey, _ job: JobReport?) {
+        var metadata: Logger.Metadata = ["job": "\(key.job)", "client": "\(key.client.short)"]
+        if let job { metadata["attempts"] = "\(job.attempts)" }
+        if let loss = job?.lastLoss {
+            metadata["worker"] = "\(loss.worker.short)"
+            metadata["why"] = "\(loss.reason)"
+        }
+        logger.warning("Dead letter: see collafuse jobs", metadata: metadata)
+    }
+
     /// A line of all figures since this start. The last line of each start, added up, is the run's sum.
     func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory, _ journal: JournalState) {
         guard let metrics else { return }
         let counters = snapshot.counters
         let process = ProcessFigures.now()
-        let peers = hub.traffic.map { key, traffic in
-            (name: directory.names[key] ?? key.description, side: Self.side(of: key, in: directory), traffic: traffic)
-        }
+        let peers =
+            hub.traffic.count > Self.peersNamed
+            ? []
+            : hub.traffic.map { key, traffic in
+                (name: directory.names[key] ?? key.description, side: directory.side(of: key), traffic: traffic)
+            }
         metrics.write(
             "broker",
             [
@@ -72,32 +88,18 @@ struct BrokerReport {
                 "journal_seconds": .number(journal.figures.seconds),
                 "journal_longest_commit": .number(journal.figures.longest),
                 "journal_failures": .integer(journal.figures.failures),
-                "roles": .array(
-                    snapshot.roles.map { role in
-                        [
-                            "role": .string(role.role.rawValue), "workers": .integer(role.workers),
-                            "slots": .integer(role.slots), "leased": .integer(role.leased),
-                            "queued": .integer(role.queued),
-                        ]
-                    }),
+                "roles": .array(snapshot.roles.map(\.json)),
                 "peers": .array(
                     peers.sorted { $0.name < $1.name }.map { peer in
                         [
-                            "name": .string(peer.name), "side": .string(peer.side),
+                            "name": .string(peer.name),
+                            "side": .string(peer.side.map { $0 == .client ? "client" : "worker" } ?? "gone"),
                             "messages_in": .integer(peer.traffic.messagesIn),
                             "messages_out": .integer(peer.traffic.messagesOut),
                             "bytes_in": .integer(peer.traffic.bytesIn), "bytes_out": .integer(peer.traffic.bytesOut),
                         ]
                     }),
             ])
-    }
-
-    private static func side(of key: CurveKey, in directory: Directory) -> String {
-        switch directory.principal(behind: key) {
-        case .client: "client"
-        case .worker: "worker"
-        case nil: "gone"
-        }
     }
 
     /// For people.
@@ -110,5 +112,14 @@ struct BrokerReport {
             unit += 1
         }
         return unit == 0 ? "\(bytes) B" : "\((value * 10).rounded() / 10) \(units[unit])"
+    }
+}
+
+extension BrokerSnapshot.Role {
+    var json: JSONValue {
+        [
+            "role": .string(role.rawValue), "workers": .integer(workers), "slots": .integer(slots),
+            "leased": .integer(leased), "queued": .integer(queued),
+        ]
     }
 }

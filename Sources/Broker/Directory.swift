@@ -30,6 +30,15 @@ final class Directory {
 
     func principal(behind key: CurveKey) -> Principal? { principals[key] }
 
+    /// nil: nobody stands behind it (any more).
+    func side(of key: CurveKey) -> Side? {
+        switch principals[key] {
+        case .client: .client
+        case .worker: .worker
+        case nil: nil
+        }
+    }
+
     /// nil: the roster does not name it.
     func rights(of client: ClientID) -> ClientRights? { deployment.roster[client].map { ClientRights($0) } }
 

@@ -1,6 +1,7 @@
 package import Wire
 
-/// What an operator may ask of single jobs: `collafuse jobs list|show|retry|drop`.
+/// Single jobs as an operator sees them, and what may be done with dead letters. `collafuse jobs` does the same to the journal of a broker
+/// that is stopped.
 extension BrokerCore {
     /// Those that are not over, in the order in which their places in the table were taken.
     ///

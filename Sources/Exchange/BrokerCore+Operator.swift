@@ -44,9 +44,7 @@ extension BrokerCore {
     }
 
     /// Jobs that were given up, by this process or an earlier one, and wait for the operator.
-    package var deadLetters: Int {
-        jobs.handles.count { if case .deadLetter? = jobs[$0]?.state { true } else { false } }
-    }
+    package var deadLetters: Int { jobs.deadLetters }
 
     /// Says goodbye to all. What was accepted is in the journal.
     package mutating func close(at moment: Moment) -> [BrokerAction] {

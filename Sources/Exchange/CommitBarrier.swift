@@ -24,6 +24,8 @@ package struct CommitBarrier: Sendable {
 
     private var held: Deque<(number: UInt64, action: BrokerAction)> = []
     private var lines: [ConnectionID: Line] = [:]
+    /// The newest number of each job that has entries which are not stored, as far as is known; `jobs` in the order of numbers.
+    private var unstored: (numbers: [JobID: UInt64], jobs: Deque<(number: UInt64, job: JobID)>) = ([:], [])
 
     package init() {}
 
@@ -37,13 +39,17 @@ package struct CommitBarrier: Sendable {
     package mutating func pass(_ round: [BrokerAction], after number: UInt64, stored: UInt64) -> [BrokerAction] {
         let mustWait = stored < number
         return round.compactMap { action in
+            if mustWait, case .append(let entry) = action {
+                unstored.numbers[entry.key.job] = number
+                unstored.jobs.append((number, entry.key.job))
+            }
             guard let connection = action.connection else { return nil }
             guard var line = lines[connection] else {
-                if !mustWait || action.claimsNothing { return action }
+                if !mustWait || action.claimsNothing || isStoredResult(action) { return action }
                 hold(action, number, Line(next: action.sequence), connection)
                 return nil
             }
-            if action.isFirstAttempt, !line.ends, let next = line.next {
+            if action.isFirstAttempt || action.isPong || isStoredResult(action), !line.ends, let next = line.next {
                 line.next = next + 1
                 lines[connection] = line
                 return action.numbered(next)
@@ -51,6 +57,13 @@ package struct CommitBarrier: Sendable {
             hold(action, number, line, connection)
             return nil
         }
+    }
+
+    private func isStoredResult(_ action: BrokerAction) -> Bool {
+        guard case .send(let frames, _) = action, case .result(let result) = frames.control.body,
+            let job = JobID(result.jobID)
+        else { return false }
+        return unstored.numbers[job] == nil
     }
 
     private mutating func hold(_ action: BrokerAction, _ number: UInt64, _ line: Line, _ connection: ConnectionID) {
@@ -63,6 +76,10 @@ package struct CommitBarrier: Sendable {
 
     /// What may be done now that the journal has stored so much. To be asked before `pass` is.
     package mutating func release(stored: UInt64) -> [BrokerAction] {
+        while let first = unstored.jobs.first, first.number <= stored {
+            unstored.jobs.removeFirst()
+            if unstored.numbers[first.job] == first.number { unstored.numbers[first.job] = nil }
+        }
         var released: [BrokerAction] = []
         while let first = held.first, first.number <= stored {
             held.removeFirst()
@@ -108,6 +125,10 @@ extension BrokerAction {
         case .challenge, .welcome, .ping, .pong, .keys, .rejected, .preview, .credit, .drain, .bye: true
         default: isFirstAttempt
         }
+    }
+
+    fileprivate var isPong: Bool {
+        if case .send(let frames, _) = self, case .pong = frames.control.body { true } else { false }
     }
 
     /// There is no earlier attempt that it could be mistaken for. If it is forgotten, so is its fence: another first attempt is

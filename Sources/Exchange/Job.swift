@@ -64,6 +64,8 @@ struct Job: Sendable {
     /// What it is charged to its client's limit.
     var bytes: Int
 
+    var isDeadLetter: Bool { if case .deadLetter = state { true } else { false } }
+
     /// What a job weighs beside its payload.
     static let overhead = 512
 }

@@ -3,6 +3,7 @@ struct JobTable: Sendable {
     private var slots: [(serial: UInt32, job: Job?)] = []
     private var free: [Int32] = []
     private(set) var count = 0
+    private(set) var deadLetters = 0
 
     /// - Returns: nil when the job is over.
     subscript(handle: JobHandle) -> Job? {
@@ -12,6 +13,7 @@ struct JobTable: Sendable {
 
     mutating func insert(_ job: Job) -> JobHandle {
         count += 1
+        if job.isDeadLetter { deadLetters += 1 }
         if let index = free.popLast() {
             slots[Int(index)].job = job
             return JobHandle(index: index, serial: slots[Int(index)].serial)
@@ -22,6 +24,10 @@ struct JobTable: Sendable {
 
     mutating func update<Result>(_ handle: JobHandle, _ change: (inout Job) -> Result) -> Result? {
         guard slots[Int(handle.index)].serial == handle.serial, slots[Int(handle.index)].job != nil else { return nil }
+        let wasDead = slots[Int(handle.index)].job!.isDeadLetter
+        defer {
+            deadLetters += (slots[Int(handle.index)].job!.isDeadLetter ? 1 : 0) - (wasDead ? 1 : 0)
+        }
         return change(&slots[Int(handle.index)].job!)
     }
 
@@ -33,6 +39,7 @@ struct JobTable: Sendable {
         slots[Int(handle.index)].serial &+= 1
         free.append(handle.index)
         count -= 1
+        if job.isDeadLetter { deadLetters -= 1 }
         return job
     }
 

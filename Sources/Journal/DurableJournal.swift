@@ -10,8 +10,8 @@ internal import Wire
 ///     broker's thread    append 1  append 2  append 3 …       stored ≥ 3: what depends on 1…3 is said
 ///     journal's thread   └ commit (1) ────┘└ commit (2, 3) ──┘└ wake
 ///
-/// What nobody waits for, such as that a client has its result, begins no commit of its own: it goes with the next, or after some
-/// milliseconds.
+/// What nobody stands still for, such as that a client has its result, begins no commit of its own: it goes with the next, or after some
+/// milliseconds. That a job was accepted is such a thing too, since its first attempt has left already.
 ///
 /// A commit that fails for want of space is tried again until it succeeds, with all that was appended since behind it; the
 /// state says so meanwhile. Any other failure is final: after a failed fsync nobody knows what is on the disk.
@@ -90,9 +90,6 @@ private final class Committer: Sendable {
 
     /// How long it waits before it tries again what may pass.
     private static let pause = DispatchTimeInterval.milliseconds(250)
-    /// How long entries wait that nobody waits for.
-    private static let patience = DispatchTimeInterval.milliseconds(5)
-
     private let queue = Mutex(Queue())
     private let work = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
@@ -104,7 +101,7 @@ private final class Committer: Sendable {
 
     func append(_ entries: [JournalEntry]) -> UInt64 {
         let bytes = entries.reduce(0) { $0 + $1.weight }
-        let now = DispatchTime.now(), due = entries.contains(where: \.isWaitedFor) ? now : now + Self.patience
+        let now = DispatchTime.now(), due = now + .milliseconds(entries.map(\.patience).min() ?? 0)
         let (number, isSooner) = queue.withLock { queue in
             // To whom it is due already, nothing new is to be told.
             let isSooner = due < queue.due && queue.due > now
@@ -235,13 +232,14 @@ private final class Committer: Sendable {
 }
 
 extension JournalEntry {
-    /// Whether a peer or a job stands still until it is stored.
-    fileprivate var isWaitedFor: Bool {
+    /// For how long it may wait for company, in milliseconds.
+    fileprivate var patience: Int {
         switch self {
-        case .accepted, .finished, .suspected, .ended: true
+        case .finished, .suspected, .ended: 0
         // A first attempt leaves before it is stored: see `CommitBarrier`.
-        case .attempted(_, let attempt, _): attempt > 1
-        case .acknowledged, .forgotten: false
+        case .attempted(_, let attempt, _): attempt > 1 ? 0 : 5
+        case .accepted: 2
+        case .acknowledged, .forgotten: 5
         }
     }
 

@@ -28,7 +28,7 @@ extension SQLiteStore {
             db,
             sql: """
                 SELECT j.envelope, j.phase, j.attempts, j.code, coalesce(p.length, length(p.sealed)),
-                       coalesce(r.length, length(r.sealed))
+                       coalesce(r.length, length(r.sealed)), j.suspicion
                 FROM jobs j LEFT JOIN payloads p ON p.number = j.number LEFT JOIN results r ON r.number = j.number
                 ORDER BY j.number
                 """)
@@ -47,6 +47,9 @@ extension SQLiteStore {
                 }
             var report = JobReport(envelope, state, attempts: row[2])
             report.bytes = (row[4] as Int?) ?? (row[5] as Int?) ?? 0
+            let suspicion: Int = row[6]
+            report.isSuspect = suspicion > 0
+            report.crashes = max(0, suspicion - 1)
             reports.append(report)
         }
         return reports

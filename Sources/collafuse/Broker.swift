@@ -84,7 +84,7 @@ struct BrokerRun: AsyncParsableCommand {
         help: ArgumentHelp("Seconds without progress after which a job is given to another worker.", valueName: "s"))
     var lease = 15
 
-    @Option(help: ArgumentHelp("Megabytes of jobs and results held at most, of all clients.", valueName: "MB"))
+    @Option(help: ArgumentHelp("Megabytes of jobs held at most, of all clients; results have 256 MB beside.", valueName: "MB"))
     var hold = 256
 
     @Option(help: ArgumentHelp("Seconds that a drain waits for jobs under way.", valueName: "s"))

@@ -86,11 +86,16 @@ struct Jobs: ParsableCommand {
                 kind      \(job.kindName)
                 state     \(job.state.rawValue)
                 attempts  \(job.attempts)
+                suspect   \(Self.suspicion(of: job))
                 bytes     \(job.bytes)
                 run       \(job.run)
                 created   \(Self.date(job.created))
                 expires   \(Self.date(job.expires))
                 """)
+        }
+
+        private static func suspicion(of job: JobReport) -> String {
+            job.isSuspect ? "yes: it shared a pass that failed; workers lost while it ran alone: \(job.crashes)" : "no"
         }
 
         private static func date(_ milliseconds: Int64) -> String {

@@ -16,6 +16,7 @@ final class KeptJournal: Sendable {
         var commits = 0
         var starts: UInt64 = 0
         var isBroken = false
+        var isFull = false
         var pause: UInt32 = 0
     }
 
@@ -30,6 +31,8 @@ final class KeptJournal: Sendable {
     var entries: [JournalEntry] { state.withLock { $0.entries } }
     var commits: Int { state.withLock { $0.commits } }
     func breakDown() { state.withLock { $0.isBroken = true } }
+    /// From now on nothing is stored, nor is it lost.
+    func fillUp() { state.withLock { $0.isFull = true } }
     /// From now on a commit takes so many microseconds, as one does that waits for a disk.
     func slowDown(to pause: UInt32) { state.withLock { $0.pause = pause } }
 
@@ -37,6 +40,7 @@ final class KeptJournal: Sendable {
     final class Life: JobJournal {
         private let kept: KeptJournal
         private(set) var state = JournalState()
+        private var appended: UInt64 = 0
         init(_ kept: KeptJournal) { self.kept = kept }
 
         func start(wake: @escaping @Sendable () -> Void) throws -> Recovery {
@@ -47,19 +51,23 @@ final class KeptJournal: Sendable {
         }
 
         func append(_ entries: [JournalEntry]) -> UInt64 {
-            let pause: UInt32? = kept.state.withLock { state in
-                if state.isBroken { return nil }
-                state.entries += entries
-                state.commits += 1
-                return state.pause
+            appended += 1
+            let (pause, isBroken, isFull) = kept.state.withLock { state in
+                if !state.isBroken, !state.isFull {
+                    state.entries += entries
+                    state.commits += 1
+                }
+                return (state.pause, state.isBroken, state.isFull)
             }
-            guard let pause else {
+            if isBroken {
                 state.health = .failed(JournalError(.broken, "the disk is gone"))
-                return state.stored + 1
+            } else if isFull {
+                state.health = .refusing(JournalError(.full, "no room"))
+            } else {
+                usleep(pause)
+                state.stored = appended
             }
-            usleep(pause)
-            state.stored += 1
-            return state.stored
+            return appended
         }
 
         func close() {}
@@ -95,6 +103,35 @@ final class KeptJournal: Sendable {
         try await late.stop()
         try await hand.kill()
         try await second.kill()
+    }
+
+    @Test func aFullDiskKeepsNobodyFromResultsThatAreStored() async throws {
+        let world = try World()
+        let (client, worker) = (try world.node(.client, "a"), try world.node(.worker, "w"))
+        let journal = KeptJournal()
+        let broker = try await RunningBroker(world, journal: { KeptJournal.Life(journal) })
+        let owner = try StubClient(world, client, brokers: [broker.clients])
+        // More than are under way at a time: the later ones come once the earlier are acknowledged.
+        let count = 2 * BrokerConfiguration().resultWindow + 1
+        for number in 0..<count { _ = try owner.submit([UInt8(number)]) }
+        for number in 0..<count {
+            let isTold = try await owner.events.wait { _ in
+                owner.events.count { if case .accepted = $0 { true } else { false } } > number
+            }
+            #expect(isTold)
+        }
+        try await owner.stop()
+        let hand = try StubWorker(world, worker, brokers: [broker.workers])
+        #expect(try await hand.waitForJobs(count))
+        while journal.entries.count(where: { if case .finished = $0 { true } else { false } }) < count {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        journal.fillUp()
+        let late = try StubClient(world, client, brokers: [broker.clients])
+        #expect(try await late.waitForResults(count))
+        try await late.stop()
+        try await hand.kill()
+        try await broker.kill()
     }
 
     @Test func aJournalThatFailsEndsTheBrokerBeforeItClaimsAnything() async throws {

@@ -21,7 +21,10 @@ import Wire
                 try store.commit(jobs.map { .accepted($0.key, envelope: $0.bytes, sealed: [1, 2, 3]) })
                 try store.commit(
                     jobs.prefix(2).flatMap { job -> [JournalEntry] in
-                        [.attempted(job.key, attempt: 4, epoch: 1), .ended(job.key, code: .deadLetter)]
+                        [
+                            .attempted(job.key, attempt: 4, epoch: 1), .suspected(job.key, crashes: 3),
+                            .ended(job.key, code: .deadLetter),
+                        ]
                     })
             }
             func run(_ words: String...) throws -> CommandRun {
@@ -41,6 +44,8 @@ import Wire
             #expect(
                 shown.output.contains("run       \(jobs[1].run)") && shown.output.contains("2027-01-15"),
                 "\(shown.output)")
+            #expect(shown.output.contains("workers lost while it ran alone: 3"), "\(shown.output)")
+            #expect(try run("show", ids[2]).output.contains("suspect   no"))
             #expect(try run("retry", ids[0]).output == "queued again: \(ids[0])\n")
             #expect(try run("drop", ids[1]).output == "dropped: \(ids[1])\n")
             let refused = try run("drop", ids[2])
@@ -50,8 +55,10 @@ import Wire
             let expected: [JournalEntry] = [
                 .accepted(jobs[0].key, envelope: jobs[0].bytes, sealed: [1, 2, 3]),
                 .attempted(jobs[0].key, attempt: 4, epoch: 1),
+                .suspected(jobs[0].key, crashes: 0),
                 .accepted(jobs[1].key, envelope: jobs[1].bytes, sealed: []),
                 .attempted(jobs[1].key, attempt: 4, epoch: 1),
+                .suspected(jobs[1].key, crashes: 3),
                 .ended(jobs[1].key, code: .cancelled),
                 .accepted(jobs[2].key, envelope: jobs[2].bytes, sealed: [1, 2, 3]),
             ]

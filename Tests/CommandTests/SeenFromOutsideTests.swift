@@ -28,6 +28,8 @@ import Wire
         #expect(FleetScene.strangeLabels(in: metrics) == [])
         #expect(metrics.contains("\ncollafuse_broker_jobs_dead 3\n"))
         #expect(metrics.contains("\ncollafuse_broker_dead_letters_total 0\n"))
+        #expect(metrics.contains("\ncollafuse_broker_hold_bytes 268435456\n"))
+        #expect(metrics.contains("\ncollafuse_broker_journal_failures_total 0\n"))
         // A running broker has them in memory: what is done to the file beneath it, it would not know.
         for verb in ["retry", "drop"] {
             let refused = try jobs(verb, dead[0].description)
