@@ -19,9 +19,15 @@ extension Bench {
             let seen: Seen
             if let before { seen = before } else { seen = try await measure(between, load) }
             ours.append(seen.outcome)
-            if let journal = seen.commits {
-                commits.append(journal.mean * 1e3)
-                floor.append(try await twoInARow(journal))
+            if let commit = seen.commit {
+                commits.append(commit * 1e3)
+                // A job and its result.
+                floor.append(
+                    try await onOwnThread("floor") {
+                        Outcome.quantile(
+                            0.99,
+                            of: try DiskFloor.waits(of: 2 * load.bytes, at: rate, seconds: load.seconds, in: folder))
+                    })
             }
             func times(_ outcome: Outcome) -> String {
                 "\(outcome.quantile(0.5).rounded(to: 2)), \(outcome.quantile(0.99).rounded(to: 2)) ms "
@@ -30,12 +36,15 @@ extension Bench {
             say(
                 "pair \(pair)/\(pairs)  p50, p99 at \(rate.rounded(to: 0)) jobs/s: \(between) \(times(seen.outcome)), "
                     + "proxy \(times(theirs[theirs.count - 1]))"
-                    + (commits.last.map { "; commit \($0.rounded(to: 2)) ms" } ?? ""))
+                    + (commits.last.map {
+                        "; commit \($0.rounded(to: 2)), disk alone \(floor[pair - 1].rounded(to: 2)) ms"
+                    } ?? ""))
         }
         func added(_ value: (Outcome) -> Double) -> [Double] {
-            zip(ours, theirs).map { value($0) - value($1) }.sorted()
+            zip(ours, theirs).map { value($0) - value($1) }
         }
-        let p99 = added { $0.quantile(0.99) }, commit = median(commits), quarter = pairs / 4
+        let differences = added { $0.quantile(0.99) }, p99 = differences.sorted(), commit = median(commits),
+            quarter = pairs / 4
         var note = [
             "added, at \(rate.rounded(to: 0)) jobs/s",
             "half of the \(pairs) pairs between \(p99[quarter].rounded(to: 2)) and \(p99[pairs - 1 - quarter].rounded(to: 2))",
@@ -45,7 +54,8 @@ extension Bench {
         if isDurable {
             note += [
                 "a commit takes \(commit.rounded(to: 2))",
-                "the disk alone, asked for the same at the same pace, p99 \(median(floor).rounded(to: 2)) for two in a row",
+                "the disk alone, given the same bytes at the same pace, makes a job wait \(median(floor).rounded(to: 2))",
+                "less that of the same pair \(median(zip(differences, floor).map { $0 - $1 }).rounded(to: 2))",
             ]
         }
         return BrokerFigures.Figure(
@@ -54,15 +64,5 @@ extension Bench {
             ratio: median(zip(ours, theirs).map { $0.quantile(0.99) / $1.quantile(0.99) }), seen: median(p99),
             must: isDurable ? 2 * commit + 1 : 1, aim: isDurable ? commit + 0.3 : 0.3, isCost: true,
             note: note.joined(separator: "; "))
-    }
-
-    /// What the disk takes for the same bytes at the same pace when nothing else is done: p99 of two commits in a row, in milliseconds.
-    private func twoInARow(_ commits: Server.Commits) async throws -> Double {
-        let folder = folder, count = max(100, Int(min(1, settings.seconds) * commits.rate))
-        return try await onOwnThread("floor") {
-            let times = try DiskFloor.commits(count, of: commits.bytes, at: commits.rate, in: folder)
-            let pairs = zip(times, times.dropFirst()).map { Int64(($0 + $1) * 1e9) }
-            return Outcome.quantile(0.99, of: pairs.sorted())
-        }
     }
 }

@@ -93,7 +93,7 @@ extension Bench {
                     rate = seen.outcome.rate
                     result.microseconds[side, default: []].append(seen.microseconds)
                     result.ends[side, default: []].append(seen.ends)
-                    if let commits = seen.commits { result.commits.append(commits.mean) }
+                    if let commit = seen.commit { result.commits.append(commit) }
                 }
                 result.rates[side, default: []].append(rate)
                 say("round \(round)/\(settings.rounds)  \(side): \(rate.rounded(to: 0)) jobs/s")

@@ -24,8 +24,8 @@ struct Bench: Sendable {
         let microseconds: Double
         /// The same of the clients' and workers' side.
         let ends: Double
-        /// nil: it keeps no journal.
-        let commits: Server.Commits?
+        /// Seconds that a commit took, on average; nil: it keeps no journal.
+        let commit: Double?
     }
 
     func start(_ between: Between) async throws -> Server {
@@ -57,8 +57,7 @@ struct Bench: Sendable {
         let jobs = outcome.rate * (load.seconds + load.warmUp)
         return Seen(
             outcome: outcome, microseconds: used / jobs * 1e6, ends: own / jobs * 1e6,
-            commits: between == .durable
-                ? try Server.commits(in: folder, during: load.seconds + load.warmUp) : nil)
+            commit: between == .durable ? try Server.commit(in: folder) : nil)
     }
 
     func drive(

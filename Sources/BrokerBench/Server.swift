@@ -91,34 +91,21 @@ final class Server {
 
     private static func metrics(in folder: URL) -> URL { folder.appending(path: "broker.jsonl") }
 
-    /// What a broker did to its disk.
-    struct Commits: Sendable {
-        /// Seconds that one took, on average.
-        let mean: Double
-        /// A second.
-        let rate: Double
-        /// Of payloads, results and rows in one, on average.
-        let bytes: Int
-    }
-
-    /// Of a broker that was stopped, and had work for so many seconds.
-    static func commits(in folder: URL, during seconds: Double) throws -> Commits {
+    /// Seconds that a commit took, on average, of a broker that was stopped.
+    static func commit(in folder: URL) throws -> Double {
         struct Line: Decodable {
             let commits: Int
-            let bytes: Int
             let seconds: Double
 
             enum CodingKeys: String, CodingKey {
-                case commits = "journal_commits", bytes = "journal_bytes", seconds = "journal_seconds"
+                case commits = "journal_commits", seconds = "journal_seconds"
             }
         }
         let text = try String(contentsOf: metrics(in: folder), encoding: .utf8)
         guard let last = text.split(separator: "\n").last,
             let line = try? JSONDecoder().decode(Line.self, from: Data(last.utf8)), line.commits > 0
         else { throw BenchFault("the broker wrote no figures of its journal") }
-        return Commits(
-            mean: line.seconds / Double(line.commits), rate: Double(line.commits) / seconds,
-            bytes: line.bytes / line.commits)
+        return line.seconds / Double(line.commits)
     }
 
     /// Bytes of memory that are its alone and resident.
