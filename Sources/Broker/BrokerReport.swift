@@ -14,6 +14,8 @@ struct BrokerReport {
     private let broker: BrokerID
     private let bootEpoch: UInt64
     private var lastCounters: BrokerCounters?
+    /// A line that named thousands of peers would hold up the loop, and fill a disk.
+    private var turns = Turns(size: 256)
 
     init(metrics: MetricsLog?, broker: BrokerID, bootEpoch: UInt64, logger: Logger) {
         self.metrics = metrics
@@ -42,12 +44,18 @@ struct BrokerReport {
         logger.info("Status", metadata: metadata)
     }
 
-    /// A line of all figures since this start. The last line of each start, added up, is the run's sum.
-    func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory, _ journal: JournalState) {
+    /// A line of all figures since this start. The last line of each start, added up, is the run's sum; of a peer, the last that names it.
+    ///
+    /// - Parameter isLast: names every peer; before, when there are many, they have turns.
+    mutating func figures(
+        _ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory, _ journal: JournalState,
+        isLast: Bool = false
+    ) {
         guard let metrics else { return }
         let counters = snapshot.counters
         let process = ProcessFigures.now()
-        let peers = hub.traffic.map { key, traffic in
+        let named = isLast ? 0..<hub.traffic.count : turns.take(of: hub.traffic.count)
+        let peers = hub.traffic.dropFirst(named.lowerBound).prefix(named.count).map { key, traffic in
             (name: directory.names[key] ?? key.description, side: Self.side(of: key, in: directory), traffic: traffic)
         }
         metrics.write(
@@ -110,5 +118,19 @@ struct BrokerReport {
             unit += 1
         }
         return unit == 0 ? "\(bytes) B" : "\((value * 10).rounded() / 10) \(units[unit])"
+    }
+}
+
+/// Goes through a collection that may grow, so many of it at a time.
+struct Turns {
+    let size: Int
+    private var next = 0
+
+    init(size: Int) { self.size = size }
+
+    mutating func take(of count: Int) -> Range<Int> {
+        let first = count > size && next < count ? next : 0
+        next = min(first + size, count)
+        return first..<next
     }
 }
