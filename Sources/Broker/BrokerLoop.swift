@@ -121,7 +121,7 @@ final class BrokerLoop {
         journal.close()
         try carryOut()
         try hub.finish()
-        report.figures(core.snapshot, hub, directory, journal.state)
+        report.figures(core.snapshot, hub, directory, journal.state, isLast: true)
         board?.leave()
         logger.info("Ended")
     }

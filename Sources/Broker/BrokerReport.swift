@@ -14,8 +14,8 @@ struct BrokerReport {
     private let broker: BrokerID
     private let bootEpoch: UInt64
     private var lastCounters: BrokerCounters?
-    /// Of more peers than these the lines say nothing of each: with ten thousand they would be a megabyte every two seconds.
-    private static let peersNamed = 100
+    /// A line that named thousands of peers would hold up the loop, and fill a disk.
+    private var turns = Turns(size: 256)
 
     init(metrics: MetricsLog?, broker: BrokerID, bootEpoch: UInt64, logger: Logger) {
         self.metrics = metrics
@@ -55,17 +55,20 @@ struct BrokerReport {
         logger.warning("Dead letter: see collafuse jobs", metadata: metadata)
     }
 
-    /// A line of all figures since this start. The last line of each start, added up, is the run's sum.
-    func figures(_ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory, _ journal: JournalState) {
+    /// A line of all figures since this start. The last line of each start, added up, is the run's sum; of a peer, the last that names it.
+    ///
+    /// - Parameter isLast: names every peer; before, when there are many, they have turns.
+    mutating func figures(
+        _ snapshot: BrokerSnapshot, _ hub: RouterHub, _ directory: Directory, _ journal: JournalState,
+        isLast: Bool = false
+    ) {
         guard let metrics else { return }
         let counters = snapshot.counters
         let process = ProcessFigures.now()
-        let peers =
-            hub.traffic.count > Self.peersNamed
-            ? []
-            : hub.traffic.map { key, traffic in
-                (name: directory.names[key] ?? key.description, side: directory.side(of: key), traffic: traffic)
-            }
+        let named = isLast ? 0..<hub.traffic.count : turns.take(of: hub.traffic.count)
+        let peers = hub.traffic.dropFirst(named.lowerBound).prefix(named.count).map { key, traffic in
+            (name: directory.names[key] ?? key.description, side: directory.side(of: key), traffic: traffic)
+        }
         metrics.write(
             "broker",
             [
@@ -121,5 +124,19 @@ extension BrokerSnapshot.Role {
             "role": .string(role.rawValue), "workers": .integer(workers), "slots": .integer(slots),
             "leased": .integer(leased), "queued": .integer(queued),
         ]
+    }
+}
+
+/// Goes through a collection that may grow, so many of it at a time.
+struct Turns {
+    let size: Int
+    private var next = 0
+
+    init(size: Int) { self.size = size }
+
+    mutating func take(of count: Int) -> Range<Int> {
+        let first = count > size && next < count ? next : 0
+        next = min(first + size, count)
+        return first..<next
     }
 }

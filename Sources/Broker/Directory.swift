@@ -17,6 +17,8 @@ final class Directory {
     private(set) var names: [CurveKey: String] = [:]
     private var principals: [CurveKey: Principal] = [:]
     private var seen: [Date?]
+    /// Of the wall clock: while it lasts, nobody's certificate begins or ends.
+    private var period: Range<UnixTime> = 0..<0
 
     /// - Throws: `TrustError`.
     init(folder: URL, pinned root: Ed25519PublicKey?, now: UnixTime, logger: Logger) throws(TrustError) {
@@ -42,9 +44,11 @@ final class Directory {
     /// nil: the roster does not name it.
     func rights(of client: ClientID) -> ClientRights? { deployment.roster[client].map { ClientRights($0) } }
 
-    /// Certificates end with time, so this is called now and then, and whenever the folder was read.
+    /// Certificates end with time, so this is called now and then. It costs nothing until one does.
     func refresh(at now: UnixTime) {
+        guard !period.contains(now) else { return }
         let directory = PeerDirectory(deployment)
+        period = directory.period(of: now)
         principals = [:]
         for bytes in directory.curveKeys {
             guard let key = CurveKey(bytes) else { continue }
@@ -85,6 +89,7 @@ final class Directory {
                 "The deployment folder cannot be read; what was read before holds", metadata: ["why": "\(error)"])
             return false
         }
+        period = 0..<0
         refresh(at: now)
         logger.info("Read the deployment folder again", metadata: ["peers": "\(principals.count)"])
         return true

@@ -19,9 +19,11 @@ final class Line {
     private let socket: Socket
     private var waiting: Deque<[[UInt8]]> = []
     private var sent: UInt64 = 0
-    private(set) var lastSent: Int64 = 0
+    private var lastSent: Int64 = 0
     /// How often the broker wants to hear something.
     var heartbeat = 2 * Int64.second
+    /// Uptime at which it has to.
+    var nextBeat: Int64 { lastSent + heartbeat }
 
     /// Then it is another line's turn.
     static let messagesInTurn = 64

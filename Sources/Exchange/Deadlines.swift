@@ -2,7 +2,7 @@
 ///
 /// Deadlines are not moved when they are put off: whoever takes one that has come too early adds it again for the later
 /// time. So a session or a lease that is prolonged at every message costs nothing until its old deadline passes.
-struct Deadlines<Element: Sendable>: Sendable {
+package struct Deadlines<Element: Sendable>: Sendable {
     private struct Node {
         var due: Int64
         var arrival: UInt64
@@ -12,10 +12,12 @@ struct Deadlines<Element: Sendable>: Sendable {
     private var heap: [Node] = []
     private var arrivals: UInt64 = 0
 
-    var next: Int64? { heap.first?.due }
+    package init() {}
+
+    package var next: Int64? { heap.first?.due }
     var count: Int { heap.count }
 
-    mutating func add(_ element: Element, due: Int64) {
+    package mutating func add(_ element: Element, due: Int64) {
         var child = heap.count
         arrivals += 1
         heap.append(Node(due: due, arrival: arrivals, element: element))
@@ -28,7 +30,7 @@ struct Deadlines<Element: Sendable>: Sendable {
     }
 
     /// The earliest element whose deadline is not after `time`.
-    mutating func take(until time: Int64) -> Element? {
+    package mutating func take(until time: Int64) -> Element? {
         guard let first = heap.first, first.due <= time else { return nil }
         let last = heap.removeLast()
         if !heap.isEmpty {

@@ -40,4 +40,15 @@ package struct PeerDirectory: Sendable {
         }
         return peer
     }
+
+    /// The moments about this one at which every key stands for whom it stands for now.
+    package func period(of now: UnixTime) -> Range<UnixTime> {
+        var first = UnixTime.min, end = UnixTime.max
+        for case .worker(let worker) in peers.values {
+            for change in worker.validity.changes {
+                if change <= now { first = max(first, change) } else { end = min(end, change) }
+            }
+        }
+        return first..<end
+    }
 }

@@ -25,6 +25,9 @@ package struct Validity: Hashable, Sendable {
         self.notAfter = notAfter
     }
 
+    /// When it begins to hold, with the tolerance, and when it ends.
+    var changes: [UnixTime] { [max(notBefore, .min + Self.clockTolerance) - Self.clockTolerance, notAfter] }
+
     /// - Throws: `.notYetValid` or `.expired`, with the date and `remedy`.
     package func check(_ what: String, at now: UnixTime, remedy: String) throws(TrustError) {
         guard notBefore <= now + Self.clockTolerance else {

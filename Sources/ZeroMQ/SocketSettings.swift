@@ -16,15 +16,18 @@ package struct SocketSettings: Sendable {
     /// ROUTER: sending to a peer that is gone is an error and not silence.
     package var mandatory = true
     package var handshakeTimeout: Int32 = 5_000
+    /// Connections that wait until libzmq takes them. What comes beyond is dropped, and tries again after seconds; those that wait are to
+    /// have their turn within `handshakeTimeout`.
+    package var backlog: Int32 = 1_024
     /// For hosts that do not even refuse a connection.
     package var connectTimeout: Int32 = 5_000
-    /// libzmq's own PING from the I/O thread, which a busy owner of the socket does not hold up; 0: none.
-    package var heartbeatInterval: Int32 = 5_000
-    package var heartbeatTimeout: Int32 = 15_000
     /// The first wait between two tries to connect, and the longest; they double in between.
     package var reconnectInterval: Int32 = 100
     package var reconnectMaximum: Int32 = 2_000
-    /// For a host that is unplugged: seconds until the first probe, between probes, and their number.
+    /// For a host that is unplugged: seconds until the first probe, between probes, and their number. What was sent is waited for as long.
+    ///
+    /// The kernel's, and not libzmq's own PING: that takes up to three timers for each connection, and to cancel one libzmq goes through
+    /// all of them, so that a broker of ten thousand clients did nothing else.
     package var keepalive: (idle: Int32, interval: Int32, count: Int32) = (30, 10, 3)
     package var security = Security.none
 
@@ -40,16 +43,16 @@ package struct SocketSettings: Sendable {
             try socket.set(ZMQ_ROUTER_MANDATORY, Int32(mandatory ? 1 : 0))
         }
         try socket.set(ZMQ_HANDSHAKE_IVL, handshakeTimeout)
+        try socket.set(ZMQ_BACKLOG, backlog)
         try socket.set(ZMQ_CONNECT_TIMEOUT, connectTimeout)
-        try socket.set(ZMQ_HEARTBEAT_IVL, heartbeatInterval)
-        try socket.set(ZMQ_HEARTBEAT_TIMEOUT, heartbeatTimeout)
-        try socket.set(ZMQ_HEARTBEAT_TTL, heartbeatTimeout)
+        try socket.set(ZMQ_HEARTBEAT_IVL, Int32(0))
         try socket.set(ZMQ_RECONNECT_IVL, reconnectInterval)
         try socket.set(ZMQ_RECONNECT_IVL_MAX, reconnectMaximum)
         try socket.set(ZMQ_TCP_KEEPALIVE, Int32(1))
         try socket.set(ZMQ_TCP_KEEPALIVE_IDLE, keepalive.idle)
         try socket.set(ZMQ_TCP_KEEPALIVE_INTVL, keepalive.interval)
         try socket.set(ZMQ_TCP_KEEPALIVE_CNT, keepalive.count)
+        try socket.set(ZMQ_TCP_MAXRT, 1_000 * (keepalive.idle + keepalive.interval * keepalive.count))
         switch security {
         case .none:
             break

@@ -159,6 +159,20 @@ struct DeploymentTests {
             code { _ = try peers.peer(curveKey: scene.worker.curve.publicKey, at: Scene.now + 400 * .day) } == .expired)
         #expect(Set(peers.curveKeys).count == 2)
     }
+
+    @Test("within a period nobody's certificate begins or ends")
+    func periods() throws {
+        let scene = try Scene()
+        let peers = PeerDirectory(try scene.deployment())
+        func isKnown(at now: UnixTime) -> Bool {
+            (try? peers.peer(curveKey: scene.worker.curve.publicKey, at: now)) != nil
+        }
+        let valid = peers.period(of: Scene.now)
+        #expect(isKnown(at: valid.lowerBound) && isKnown(at: valid.upperBound - 1))
+        #expect(!isKnown(at: valid.lowerBound - 1) && !isKnown(at: valid.upperBound))
+        #expect(peers.period(of: valid.lowerBound - 1) == .min..<valid.lowerBound)
+        #expect(peers.period(of: valid.upperBound) == valid.upperBound..<(.max))
+    }
 }
 
 struct SummaryTests {

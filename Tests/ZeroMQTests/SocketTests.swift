@@ -164,6 +164,17 @@ import Testing
         #expect(#expect(throws: ZeroMQError.self) { try second.set(ZMQ_CURVE_PUBLICKEY, [1, 2]) }?.code == .badOption)
     }
 
+    /// Its own PING makes libzmq go through the timers of all connections for each message.
+    @Test func theKernelWatchesConnectionsAndNotLibzmq() throws {
+        let socket = try Socket(Context(), .router)
+        func option(_ name: Int32) -> Int32? {
+            var value: Int32 = -1, size = MemoryLayout<Int32>.size
+            return zmq_getsockopt(socket.handle, name, &value, &size) == 0 ? value : nil
+        }
+        #expect([ZMQ_HEARTBEAT_IVL, ZMQ_HEARTBEAT_TTL].map(option) == [0, 0])
+        #expect([ZMQ_TCP_KEEPALIVE, ZMQ_TCP_KEEPALIVE_IDLE, ZMQ_TCP_MAXRT].map(option) == [1, 30, 60_000])
+    }
+
     @Test func anInboxWakesItsOwnerFromAnotherThread() throws {
         let inbox = try Inbox<Int>()
         LoopThread.start(named: "sender") {
