@@ -88,9 +88,11 @@ final class BrokerLoop {
                     "seconds": "\((seconds * 1000).rounded() / 1000)",
                 ])
         }
+        var hubSettings = settings.hub
+        hubSettings.maximumOutboxBytes[.worker] = settings.core.limits.bytes + settings.core.limits.checkpointBytes
         do {
             hub = try RouterHub(
-                context: Context(), settings: settings.hub,
+                context: Context(), settings: hubSettings,
                 secret: CurveIdentity(kit.curve).secret, wakeUp: inbox.wakeUp, logger: logger
             ) { directory.principal(behind: $0) }
         } catch {

@@ -8,8 +8,9 @@ package struct HubSettings: Sendable {
     /// Longer messages are dropped; a longer frame ends its connection. The state machine's own limits are lower, and
     /// answered in words. A result is more than its job: several tensors for each image.
     package var maximumMessageBytes: [Side: Int] = [.client: 16 << 20, .worker: 64 << 20]
-    /// What may wait for one peer beyond its socket's queue. Past it the peer reads too slowly and is dropped.
-    package var maximumOutboxBytes = 32 << 20
+    /// What may wait for one peer beyond its socket's queue. Past it the peer reads too slowly and is dropped. A worker has slots for the
+    /// jobs that wait for it, and the broker holds their bytes anyway: after a pause of its disk they come all at once.
+    package var maximumOutboxBytes: [Side: Int] = [.client: 32 << 20, .worker: 320 << 20]
     /// Messages and bytes taken in one round: the commit barrier waits for all of them, so a round stays short.
     package var roundMessages = 256
     package var roundBytes = 16 << 20

@@ -163,7 +163,7 @@ package final class RouterHub {
         let parts = frames.parts(sequence: frames.control.sequence)
         if connection.outbox.isEmpty, try pass(parts, to: connection) { return }
         guard table[id] != nil else { return }
-        if table.enqueue(parts, for: id) > settings.maximumOutboxBytes {
+        if table.enqueue(parts, for: id) > settings.maximumOutboxBytes[id.side, default: 0] {
             refusalLog.warning("A peer reads too slowly and is dropped", ["key": "\(connection.key)"])
             lose(id)
         }

@@ -126,7 +126,7 @@ final class BarePeer {
         let (slow, brisk) = (try directory.addClient(), try directory.addClient())
         let payload = [UInt8](repeating: 1, count: 1 << 20)
         let slowPrincipal = directory[slow.key]
-        let hub = try TestHub(directory, keys: Keys(), adjust: { $0.maximumOutboxBytes = 16 << 20 }) { event in
+        let hub = try TestHub(directory, keys: Keys(), adjust: { $0.maximumOutboxBytes[.client] = 16 << 20 }) { event in
             guard case .message(let id, let principal, _) = event else { return [] }
             // Far more than socket, kernel and outbox hold.
             if principal == slowPrincipal { return .init(repeating: (submit(payload), id), count: 200) }
@@ -141,14 +141,15 @@ final class BarePeer {
         #expect(try second.receive() != nil)
     }
 
-    @Test func whatWaitsForASlowPeerComesWholeAndInOrder() throws {
-        let client = try directory.addClient()
-        let hub = try TestHub(directory, keys: Keys(), adjust: { $0.maximumOutboxBytes = 512 << 20 }) { event in
+    /// A worker is not dropped for jobs that it has slots for.
+    @Test func whatWaitsForASlowWorkerComesWholeAndInOrder() throws {
+        let worker = try directory.addWorker()
+        let hub = try TestHub(directory, keys: Keys()) { event in
             guard case .message(let id, _, _) = event else { return [] }
             return (0..<200).map { (submit(.init(repeating: UInt8($0), count: 500_000)), id) }
         }
         defer { hub.stop() }
-        let peer = try BarePeer(hub.address, client, receiveHighWater: 1)
+        let peer = try BarePeer(hub.workerAddress, worker, receiveHighWater: 1)
         try peer.send(Frames(.ping(WirePing())))
         usleep(300_000)
         for number in 0..<200 {
