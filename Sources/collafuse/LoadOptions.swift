@@ -128,7 +128,7 @@ struct CountList: ExpressibleByArgument {
 struct LoadOutput: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Ends with 3 unless all of it holds: 'p99<50ms,lost=0'. Also max, accept.p99, queue.p99, service.p99, lag.p99, duplicates, timeouts, refused, ended, wrong, unanswered, rejected, achieved>=99%, fairness>=0.95.",
+            "Ends with 3 unless all of it holds: 'p99<50ms,lost=0'. Also max, accept.p99, queue.p99, service.p99, lag.p99, duplicates, timeouts, refused, ended, wrong, unanswered, held, rejected, achieved>=99%, fairness>=0.95.",
             valueName: "goals"))
     var exitOnSlo: String?
 
