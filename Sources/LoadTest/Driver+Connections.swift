@@ -110,8 +110,12 @@ extension Driver {
             fail(id) { $0.ended += 1 }
         case .result(let id, let header, let sealed):
             guard let job = jobs[id], !job.hasResult else {
-                // One that an earlier life of this generator judged came again as it should.
-                if log?.hasSurfaced(id) != true || jobs[id] != nil { board.count { $0.duplicates += 1 } }
+                if jobs[id] != nil || maker.made(id) {
+                    board.count { $0.duplicates += 1 }
+                } else if log?.hasSurfaced(id) != true {
+                    // One that an earlier life of this generator judged came again as it should.
+                    board.count { $0.strays += 1 }
+                }
                 if jobs[id] == nil { strays.append((id, place)) }
                 break
             }

@@ -216,6 +216,7 @@ final class Driver {
         while let entry = timetable.take(before: end, using: &random) {
             holdBack(entry.tenant, entry.client, due: entry.due)
         }
+        board.set(underWay: 0)
         isOver = true
     }
 }

@@ -34,6 +34,8 @@ package struct Goals: Hashable, Sendable {
 
     let goals: [Goal]
 
+    package var text: String { goals.map(\.text).joined(separator: ", ") }
+
     static let parts = ["accept", "queue", "service", "lag"]
     static let counts = [
         "lost", "duplicates", "timeouts", "refused", "ended", "wrong", "unanswered", "held", "rejected",

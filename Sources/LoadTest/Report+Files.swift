@@ -36,7 +36,8 @@ extension Report {
             .init(
                 "rejected", .object(tally.rejects.sorted { $0.key < $1.key }.map { .init($0.key, .integer($0.value)) })),
             .init("ended", .object(tally.ends.sorted { $0.key < $1.key }.map { .init($0.key, .integer($0.value)) })),
-            .init("duplicates", .integer(tally.duplicates)), .init("redelivered", .integer(tally.redelivered)),
+            .init("duplicates", .integer(tally.duplicates)), .init("strays", .integer(tally.strays)),
+            .init("redelivered", .integer(tally.redelivered)),
             .init("sessions_lost", .integer(tally.sessionsLost)), .init("churned", .integer(tally.churned)),
             .init(
                 "generator",

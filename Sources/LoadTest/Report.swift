@@ -142,6 +142,9 @@ package struct Report: Sendable {
                 "\(counts.held) jobs were held back here, since too many or too much was under way: results come too slowly, "
                     + "or this generator is too slow for them")
         }
+        if tally.strays > 0 {
+            lines.append("\(tally.strays) results were of an earlier test's jobs; they count nowhere")
+        }
         if let wrong = tally.firstWrong { lines.append("the first wrong result: \(wrong)") }
         return lines.joined(separator: "\n")
     }

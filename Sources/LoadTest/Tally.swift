@@ -70,8 +70,10 @@ package struct Tally: Sendable {
     package var rejects: [String: Int] = [:]
     /// Jobs that ended without a result, by code.
     package var ends: [String: Int] = [:]
-    /// Results of a job that had its result already.
+    /// Results of a job that had its result already, or was over without one.
     package var duplicates = 0
+    /// Results of an earlier test's jobs, which its clients did not wait for.
+    package var strays = 0
     /// Results of a second or later attempt: a worker was lost, or handed the job back.
     package var redelivered = 0
     /// Uptime at which the last right result came in time.
@@ -107,6 +109,7 @@ package struct Tally: Sendable {
         rejects.merge(other.rejects, uniquingKeysWith: +)
         ends.merge(other.ends, uniquingKeysWith: +)
         duplicates += other.duplicates
+        strays += other.strays
         redelivered += other.redelivered
         lastDone = max(lastDone, other.lastDone)
         sessionsLost += other.sessionsLost

@@ -68,7 +68,7 @@ struct LoadOptions: ParsableArguments {
         guard plan != nil || set.isEmpty else { throw ValidationError("--set changes a --plan: name one") }
     }
 
-    /// - Throws: `TopologyError` naming the line; a `ValidationError` naming what does not fit.
+    /// - Throws: `TopologyError` naming the line; a `CommandFailure` naming what does not fit.
     func readPlan() throws -> LoadPlan {
         var made = fromOptions
         if let plan { made = try LoadPlan(contentsOf: URL(filePath: plan), overrides: set) }
@@ -76,7 +76,7 @@ struct LoadOptions: ParsableArguments {
         if let timeout { made.timeout = timeout.value }
         if let drain { made.drain = drain.value }
         if let seed { made.seed = seed }
-        if let fault = made.fault { throw ValidationError("The load does not fit: \(fault)") }
+        if let fault = made.fault { throw CommandFailure("the load does not fit: \(fault)") }
         return made
     }
 

@@ -112,6 +112,24 @@ import Workbench
         #expect(try #require(report.tally.endToEnd.percentile(0)) >= 600)
     }
 
+    /// A test that did not wait for its results, and one after it: they come to its clients, and are no duplicates of theirs.
+    @Test func anEarlierTestsResultsCountNowhere() async throws {
+        let scene = try await LoadScene(clients: 2, workers: 1) { identity in
+            StubEngine(desk: identity.desk, run: identity.run, service: 400_000_000, slots: 8)
+        }
+        func plan(_ rate: Double, drain: Duration) -> LoadPlan {
+            LoadPlan(
+                arrivals: .constant, stages: [.init(duration: .seconds(1), from: rate, to: rate)],
+                tenants: [.init(name: "a", clients: 2)], drain: drain)
+        }
+        let first = try await scene.load(plan(8, drain: .zero))
+        let open = first.counts.lost + first.counts.unanswered
+        #expect(open > 0 && first.tally.strays == 0, "\(first.text)")
+        let second = try await scene.load(plan(2, drain: .seconds(30)))
+        #expect(second.counts.done == 2 && second.tally.duplicates == 0, "\(second.text)")
+        #expect((1...open).contains(second.tally.strays), "\(second.text)")
+    }
+
     /// One worker answers a few jobs, the first of them in time; then come late ones, lost ones, refused ones, and some that
     /// were never sent: each job ends in one of these, and stands in the end-to-end times once.
     @Test(arguments: [1, 2] as [UInt64])
