@@ -19,11 +19,13 @@ package final class SQLiteStore: JournalStore {
 
     /// Opens the file, or makes it; brings an older schema up to date.
     ///
-    /// - Parameter segmentSize: bytes of payloads that share a file.
+    /// - Parameters:
+    ///   - role: what the process calls itself in the file's lock.
+    ///   - segmentSize: bytes of payloads that share a file.
     /// - Throws: `.inUse`, `.newer`, `.foreign`, `.corrupt`, `.broken`, `.full`.
-    package init(_ url: URL, segmentSize: Int = 16 << 20) throws(JournalError) {
+    package init(_ url: URL, as role: String = "", segmentSize: Int = 16 << 20) throws(JournalError) {
         self.url = url
-        lock = try Self.lock(url)
+        lock = try Self.lock(url, role)
         segments = Segments(URL(filePath: url.path + "-segments"), size: segmentSize)
         do {
             var configuration = Configuration()
@@ -40,7 +42,10 @@ package final class SQLiteStore: JournalStore {
         }
     }
 
-    private static func lock(_ url: URL) throws(JournalError) -> FileLock {
+    /// Of the file at `url`.
+    package static func lockFile(of url: URL) -> URL { URL(filePath: url.path + ".lock") }
+
+    private static func lock(_ url: URL, _ role: String) throws(JournalError) -> FileLock {
         let folder = url.deletingLastPathComponent()
         do { try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true) } catch {
             throw JournalError(
@@ -48,7 +53,7 @@ package final class SQLiteStore: JournalStore {
         }
         let lock: FileLock
         do throws(FileLock.Refusal) {
-            lock = try FileLock(URL(filePath: url.path + ".lock"))
+            lock = try FileLock(lockFile(of: url), as: role)
         } catch {
             switch error {
             case .held(let process):

@@ -85,7 +85,7 @@ extension Driver {
             board.count { $0.sessionsLost += 1 }
             board.note(loss.reason)
         case .accepted(let id):
-            guard let job = jobs[id], job.accepted == nil else { break }
+            guard let job = jobs[id], job.accepted == nil, !job.hasResult else { break }
             jobs[id]?.accepted = now
             log?.accepts(id)
             board.count { tally in
@@ -97,26 +97,36 @@ extension Driver {
             board.note(message)
             guard retryAfter == nil else { break }
             log?.ends(id, "\(code)")
-            finish(id) { $0.refused += 1 }
+            fail(id) { $0.refused += 1 }
         case .conflict(let id, let message):
             board.count { $0.rejects["conflict", default: 0] += 1 }
             log?.ends(id, "conflict")
             board.note(message)
-            finish(id) { $0.refused += 1 }
+            fail(id) { $0.refused += 1 }
         case .ended(let id, let code, let message):
             board.count { $0.ends["\(code)", default: 0] += 1 }
             log?.ends(id, "\(code)")
             board.note(message)
-            finish(id) { $0.ended += 1 }
+            fail(id) { $0.ended += 1 }
         case .result(let id, let header, let sealed):
             guard let job = jobs[id], !job.hasResult else {
-                // One that an earlier life of this generator judged came again as it should.
-                if log?.hasSurfaced(id) != true || jobs[id] != nil { board.count { $0.duplicates += 1 } }
+                if jobs[id] != nil || maker.made(id) {
+                    board.count { $0.duplicates += 1 }
+                } else if log?.hasSurfaced(id) != true {
+                    // One that an earlier life of this generator judged came again as it should.
+                    board.count { $0.strays += 1 }
+                }
                 if jobs[id] == nil { strays.append((id, place)) }
                 break
             }
             // Its ACCEPTED went down with a connection.
-            if job.accepted == nil { board.count { $0.tenants[job.tenant].counts.accepted += 1 } }
+            if job.accepted == nil {
+                board.count { tally in
+                    tally.tenants[job.tenant].counts.accepted += 1
+                    tally.accept.record(now - job.due)
+                }
+            }
+            if now - job.due > settings.plan.timeout.nanoseconds { timeOut(id) }
             jobs[id]?.hasResult = true
             jobs[id]?.kept += sealed.count
             kept += sealed.count
@@ -196,15 +206,13 @@ extension Driver {
                 try open(place)
                 planDrop(place, after: now.uptime)
             case .think:
-                guard now.uptime < end else { continue }
+                guard alarm.at < end else { continue }
                 try send(make(clients[place].tenant, place, due: alarm.at))
             }
         }
         while let (at, id) = timeouts.first, at <= now.uptime {
             timeouts.removeFirst()
-            guard let job = jobs[id], !job.hasResult, !job.hasTimedOut else { continue }
-            jobs[id]?.hasTimedOut = true
-            board.count { $0.tenants[job.tenant].counts.timeouts += 1 }
+            timeOut(id)
         }
     }
 }

@@ -45,11 +45,28 @@ extension Driver {
 
     func send(_ job: SyntheticJob) throws {
         guard jobs.count < settings.mostUnderWay, kept < settings.mostKept else {
-            board.count { $0.tenants[job.tenant].counts.offered += 1 }
-            return
+            return holdBack(job.tenant, job.client, due: job.due)
         }
         log?.sends(job, client: clients[job.client].number)
         try submit(job)
+    }
+
+    /// A job that was due and is not sent: too much is under way here, or the test is over.
+    func holdBack(_ tenant: Int, _ client: Int, due: Int64) {
+        let wait = wait(since: due)
+        board.count { tally in
+            tally.tenants[tenant].counts.offered += 1
+            tally.tenants[tenant].counts.held += 1
+            tally.tenants[tenant].endToEnd.miss(after: wait)
+            tally.accept.miss(after: wait)
+            tally.lag.miss(after: wait)
+        }
+        think(client)
+    }
+
+    /// What a job counts with that is given up now: if only the quick ones counted, a system would look the better the less it does.
+    private func wait(since due: Int64) -> Int64 {
+        max(settings.plan.timeout.nanoseconds, Moment.now().uptime - due)
     }
 
     func submit(_ job: SyntheticJob) throws {
@@ -80,10 +97,11 @@ extension Driver {
             try carryOut(clients[stray.client].core.handle(.acknowledge(stray.job), at: .now()), stray.client)
         }
         guard let (id, bytes, sealed, at) = results.popFirst(), let job = jobs[id] else { return }
-        let took = at - job.due
         do {
             let header = try ResultHeader(bytes: bytes)
             let times = try maker.judge(sealed, header: header, of: job, isStub: settings.isStub)
+            // A worker may say anything.
+            let served = times.map { min(Int64(clamping: $0.served), 3_600_000_000) * 1_000 }
             log?.surfaces(id, isRight: true)
             clients[job.client].done += 1
             board.count { tally in
@@ -91,34 +109,54 @@ extension Driver {
                     tally.tenants[job.tenant].counts.late += 1
                 } else {
                     tally.tenants[job.tenant].counts.done += 1
+                    tally.lastDone = max(tally.lastDone, at)
                 }
-                tally.tenants[job.tenant].endToEnd.record(took)
-                if let times { tally.service.record(Int64(clamping: times.served) * 1_000) }
-                if let accepted = job.accepted {
-                    tally.queue.record(at - accepted - Int64(clamping: times?.served ?? 0) * 1_000)
-                }
+                tally.tenants[job.tenant].endToEnd.record(at - job.due)
+                if let served { tally.service.record(served) }
+                // Where ACCEPTED went down with a connection it is in both with all its time.
+                tally.queue.record(at - (job.accepted ?? job.due) - (served ?? 0))
                 if header.fence.attempt > 1 { tally.redelivered += 1 }
                 tally.bytesReceived += sealed.count + bytes.count
             }
         } catch {
             log?.surfaces(id, isRight: false)
-            board.count { tally in
-                tally.tenants[job.tenant].counts.wrong += 1
-                tally.firstWrong = tally.firstWrong ?? "\(error)"
-            }
+            board.count { $0.firstWrong = $0.firstWrong ?? "\(error)" }
+            fail(id) { $0.wrong += 1 }
         }
-        finish(id) { _ in }
+        finish(id)
         try carryOut(clients[job.client].core.handle(.acknowledge(id), at: .now()), job.client)
         try read(job.client)
     }
 
-    /// The job is over; a client that thinks thinks of the next.
-    func finish(_ id: JobID, _ change: @Sendable (inout Tally.Counts) -> Void) {
+    func timeOut(_ id: JobID) {
+        guard let job = jobs[id], !job.hasResult, !job.hasTimedOut else { return }
+        jobs[id]?.hasTimedOut = true
+        board.count { $0.tenants[job.tenant].counts.timeouts += 1 }
+    }
+
+    /// The job is over without a right result.
+    func fail(_ id: JobID, _ change: (inout Tally.Counts) -> Void) {
+        guard let job = jobs[id] else { return }
+        let wait = wait(since: job.due)
+        board.count { tally in
+            change(&tally.tenants[job.tenant].counts)
+            tally.tenants[job.tenant].endToEnd.miss(after: wait)
+            if job.accepted == nil, !job.hasResult { tally.accept.miss(after: wait) }
+        }
+        finish(id)
+    }
+
+    /// The job is over.
+    private func finish(_ id: JobID) {
         guard let job = jobs.removeValue(forKey: id) else { return }
         kept -= job.kept
-        board.count { change(&$0.tenants[job.tenant].counts) }
-        guard let think = settings.plan.tenants[job.tenant].think else { return }
+        think(job.client)
+    }
+
+    /// A client that thinks thinks of its next job.
+    private func think(_ place: Int) {
+        guard let think = settings.plan.tenants[clients[place].tenant].think else { return }
         let pause = Int64(Double(think.nanoseconds) * random.exponential())
-        alarms.insert(Alarm(at: Moment.now().uptime + pause, client: job.client, kind: .think))
+        alarms.insert(Alarm(at: Moment.now().uptime + pause, client: place, kind: .think))
     }
 }

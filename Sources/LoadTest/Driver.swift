@@ -155,13 +155,16 @@ final class Driver {
         switch command {
         case .begin(let at):
             start = at
-            end = at + settings.plan.duration.nanoseconds
+            end = min(end, at + settings.plan.duration.nanoseconds)
+            board.set(end: end)
             timetable.begin(at: at)
             for (place, pause) in timetable.firstThoughts(using: &random) {
                 alarms.insert(Alarm(at: at + pause, client: place, kind: .think))
             }
             for place in clients.indices { planDrop(place, after: at) }
-        case .finish: end = min(end, Moment.now().uptime)
+        case .finish:
+            end = min(end, Moment.now().uptime)
+            board.set(end: end)
         case .stop: isOver = true
         }
     }
@@ -198,21 +201,22 @@ final class Driver {
         try judgeNext()
     }
 
-    /// Ends once all is answered, or the time for that is over.
+    /// Ends once all is answered, or the time for that is over and what came is opened.
     private func settle() {
         board.set(underWay: jobs.count)
-        guard start != nil else { return }
         let now = Moment.now().uptime
-        guard now >= end, jobs.isEmpty || now >= end + settings.plan.drain.nanoseconds else { return }
-        for job in jobs.values where !job.hasResult {
-            board.count { tally in
-                if job.accepted != nil {
-                    tally.tenants[job.tenant].counts.lost += 1
-                } else {
-                    tally.tenants[job.tenant].counts.unanswered += 1
-                }
-            }
+        guard start != nil, now >= end else { return }
+        let isBehind = min(sealed.first?.due ?? .max, timetable.next) < end
+        let isGivenUp = results.isEmpty && now >= end + settings.plan.drain.nanoseconds
+        guard (jobs.isEmpty && !isBehind) || isGivenUp else { return }
+        for (id, job) in jobs {
+            if job.accepted != nil { fail(id) { $0.lost += 1 } } else { fail(id) { $0.unanswered += 1 } }
         }
+        while let job = sealed.popFirst(), job.due < end { holdBack(job.tenant, job.client, due: job.due) }
+        while let entry = timetable.take(before: end, using: &random) {
+            holdBack(entry.tenant, entry.client, due: entry.due)
+        }
+        board.set(underWay: 0)
         isOver = true
     }
 }

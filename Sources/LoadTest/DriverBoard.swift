@@ -11,6 +11,8 @@ final class DriverBoard: Sendable {
         var note = ""
         /// Right results of each client, once the driver is over.
         var done: [(tenant: Int, done: Int)] = []
+        /// Uptime from which no job is due any more; nil: the test has not begun.
+        var end: Int64?
         var isOver = false
     }
 
@@ -25,6 +27,7 @@ final class DriverBoard: Sendable {
     func count(_ change: (inout Tally) -> Void) { state.withLock { change(&$0.tally) } }
     func isWelcomed(_ more: Int) { state.withLock { $0.welcomed += more } }
     func note(_ text: String) { state.withLock { $0.note = text } }
+    func set(end: Int64) { state.withLock { $0.end = end } }
     func set(underWay: Int) { state.withLock { $0.underWay = underWay } }
 
     func finish(done: [(tenant: Int, done: Int)]) {

@@ -34,8 +34,12 @@ package struct Goals: Hashable, Sendable {
 
     let goals: [Goal]
 
+    package var text: String { goals.map(\.text).joined(separator: ", ") }
+
     static let parts = ["accept", "queue", "service", "lag"]
-    static let counts = ["lost", "duplicates", "timeouts", "refused", "ended", "wrong", "unanswered", "rejected"]
+    static let counts = [
+        "lost", "duplicates", "timeouts", "refused", "ended", "wrong", "unanswered", "held", "rejected",
+    ]
 
     /// - Throws: `badGoal`, naming what cannot be read.
     package init(_ text: String) throws(LoadTestError) {
@@ -46,13 +50,12 @@ package struct Goals: Hashable, Sendable {
         self.goals = goals
     }
 
-    /// The goals that were missed, in words; empty: all were reached.
+    /// The goals that were missed, in words; empty: all were reached. Where no right result came back none is: nothing lost of nothing
+    /// shows nothing.
     package func missed(in report: Report) -> [String] {
-        goals.compactMap { goal in
-            let value = report.value(of: goal.measure)
-            guard !goal.comparison.holds(value, goal.bound) else { return nil }
-            return "\(goal.text) was asked for, and it is \(goal.describe(value))"
-        }
+        let missed = goals.compactMap { $0.miss(in: report) }
+        guard report.counts.done + report.counts.late == 0 else { return missed }
+        return ["of \(report.counts.offered) jobs none has a right result, which shows nothing"] + missed
     }
 }
 
@@ -89,11 +92,23 @@ extension Goals.Goal {
         }
     }
 
+    fileprivate func miss(in report: Report) -> String? {
+        let offered = report.counts.offered
+        guard let value = report.value(of: measure) else {
+            return "\(text) was asked for, and nothing came of which to tell"
+        }
+        guard comparison.holds(value, bound) else { return "\(text) was asked for, and it is \(describe(value))" }
+        guard case .time(let part, let percentile) = measure else { return nil }
+        let time = report.time(part)
+        guard !time.isKnown(percentile, of: offered) else { return nil }
+        return "\(text) was asked for, and of \(offered) jobs only \(Int(time.count) - time.missing) have such a time"
+    }
+
     fileprivate func describe(_ value: Double) -> String {
         switch measure {
         case .time: Report.milliseconds(value)
         case .count: "\(Int(value))"
-        case .achieved: Report.rounded(value * 100, 2) + "%"
+        case .achieved: Report.percent(value)
         case .fairness: Report.rounded(value, 3)
         }
     }

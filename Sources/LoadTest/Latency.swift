@@ -5,6 +5,9 @@ package struct Latency: Sendable {
     package private(set) var histogram = Histogram<UInt64>(
         lowestDiscernibleValue: 1, highestTrackableValue: 3_600_000_000, numberOfSignificantValueDigits: .three)
 
+    /// Of those that are counted, the ones that never came to the end of this time: they stand here with the least that it can be.
+    package private(set) var missing = 0
+
     package init() {}
 
     package var count: UInt64 { histogram.totalCount }
@@ -15,11 +18,30 @@ package struct Latency: Sendable {
         histogram.record(UInt64(min(max(0, nanoseconds / 1_000), 3_600_000_000)))
     }
 
-    mutating func add(_ other: Latency) { if !other.isEmpty { histogram.add(other.histogram) } }
+    /// One that was given up after so long.
+    mutating func miss(after nanoseconds: Int64) {
+        record(nanoseconds)
+        missing += 1
+    }
 
-    /// In milliseconds; 100 is the longest.
-    package func percentile(_ percentile: Double) -> Double {
-        isEmpty ? 0 : Double(percentile >= 100 ? histogram.max : histogram.valueAtPercentile(percentile)) / 1_000
+    mutating func add(_ other: Latency) {
+        guard !other.isEmpty else { return }
+        histogram.add(other.histogram)
+        missing += other.missing
+    }
+
+    /// In milliseconds; 100 is the longest. nil: there is none.
+    package func percentile(_ percentile: Double) -> Double? {
+        guard !isEmpty else { return nil }
+        return Double(percentile >= 100 ? histogram.max : histogram.valueAtPercentile(percentile)) / 1_000
+    }
+
+    /// Whether the percentile over so many is a time that was really measured: those that are missing, here or altogether, are
+    /// longer than all others.
+    func isKnown(_ percentile: Double, of all: Int) -> Bool {
+        // One ulp less, or 99.9 % of 1,000 would be 1,000.
+        let rank = max(1, (percentile.nextDown / 100 * Double(all)).rounded(.up))
+        return Double(count) - Double(missing) >= rank
     }
 
     /// The distribution as HdrHistogram's own tools read it, in milliseconds.

@@ -38,6 +38,7 @@ package final class LoadRun: Sendable {
     private let settings: Settings
     private let inboxes: [Inbox<Driver.Command>]
     private let boards: [DriverBoard]
+    private let isFinishing = Atomic(false)
 
     /// - Parameter brokers: as `--broker` names them.
     /// - Throws: `badPlan`, `badKeys`, `TrustError`.
@@ -63,11 +64,14 @@ package final class LoadRun: Sendable {
         boards = (0..<threads).map { _ in DriverBoard(tenants: plan.tenants.count) }
     }
 
-    /// No further jobs; what is under way is waited for.
-    package func finish() { for inbox in inboxes { inbox.put(.finish) } }
+    /// No further jobs; what is under way is waited for. While clients connect it is the end.
+    package func finish() {
+        isFinishing.store(true, ordering: .relaxed)
+        for inbox in inboxes { inbox.put(.finish) }
+    }
 
     /// - Parameter watch: told once a second how things stand.
-    /// - Throws: `unreachable` when clients get no session; what a driver throws.
+    /// - Throws: `unreachable` when clients get no session, `interrupted` when it is finished before they have one; what a driver throws.
     package func run(_ watch: @escaping @Sendable (LoadProgress) -> Void = { _ in }) async throws -> Outcome {
         let context = try Context(maximumSockets: 65_535)
         return try await withThrowingTaskGroup(of: Void.self) { group in
@@ -101,6 +105,12 @@ package final class LoadRun: Sendable {
             let (welcomed, note) = observer.sessions
             // One that keeps its jobs was begun before, amid whatever is wrong: it goes on with whoever is there.
             if welcomed == plan.clients || (settings.log != nil && welcomed > 0) { return }
+            guard !isFinishing.load(ordering: .relaxed) else {
+                throw LoadTestError(
+                    .interrupted,
+                    "ended while clients were connecting (\(welcomed) of \(plan.clients)): no job was sent, so there is no report"
+                )
+            }
             idle = welcomed > most ? .zero : idle + .milliseconds(100)
             most = max(most, welcomed)
             guard idle < settings.patience else {

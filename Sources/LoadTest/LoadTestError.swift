@@ -1,7 +1,7 @@
 /// Why a load test cannot begin or go on.
 package struct LoadTestError: Error, Hashable, CustomStringConvertible {
     package enum Code: Hashable, Sendable {
-        case badKeys, badPlan, badGoal, unreachable, badFile
+        case badKeys, badPlan, badGoal, unreachable, interrupted
     }
 
     package let code: Code

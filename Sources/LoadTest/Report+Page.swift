@@ -8,22 +8,22 @@ extension Report {
         func line(_ name: String, _ value: (Second) -> Double) -> Plot.Line {
             Plot.Line(name: name, points: seconds.map { ($0.time, value($0)) })
         }
+        func time(_ name: String, _ value: (Second) -> Double?) -> Plot.Line {
+            Plot.Line(name: name, points: seconds.compactMap { second in value(second).map { (second.time, $0) } })
+        }
         func rate(_ count: Int, _ second: Second) -> Double { Double(count) / max(second.length, 1e-9) }
-        let answered = seconds.filter { $0.counts.done > 0 }
         let plots = [
             Plot(
                 title: "Rates", unit: "jobs a second",
                 lines: [
                     line("offered") { rate($0.counts.offered, $0) }, line("accepted") { rate($0.counts.accepted, $0) },
-                    line("done") { rate($0.counts.done, $0) }, line("rejects") { rate($0.rejects, $0) },
+                    line("done") { rate($0.counts.done, $0) }, line("timeouts") { rate($0.counts.timeouts, $0) },
+                    line("rejects") { rate($0.rejects, $0) },
                 ]),
             Plot(
                 title: "End-to-end time", unit: "milliseconds",
                 lines: [
-                    Plot.Line(name: "p50", points: answered.map { ($0.time, $0.p50) }),
-                    Plot.Line(name: "p99", points: answered.map { ($0.time, $0.p99) }),
-                    Plot.Line(name: "max", points: answered.map { ($0.time, $0.max) }),
-                    Plot.Line(name: "lag p99", points: answered.map { ($0.time, $0.lag99) }),
+                    time("p50", \.p50), time("p99", \.p99), time("max", \.max), time("lag p99", \.lag99),
                 ], scale: .logarithmic),
             Plot(
                 title: "By percentile", unit: "milliseconds",
@@ -39,9 +39,10 @@ extension Report {
             td:first-child,th:first-child{text-align:left}pre{overflow-x:auto;background:#f6f6f6;padding:1em}
             </style></head><body><h1>Load test</h1>
             <p>\(outcome.connections) clients offered \(counts.offered) jobs, \(Self.rounded(offeredRate, 1)) a second;
-            \(counts.done) came back right and in time, \(Self.rounded(achieved * 100, 2))%.
-            Lost: \(counts.lost). Duplicates: \(tally.duplicates). Wrong: \(counts.wrong).</p>
-            <p>Times are counted from the moment at which a job was due, whether it could be sent then or not.</p>
+            \(counts.done) came back right and in time, \(Self.percent(achieved)).
+            Timed out: \(counts.timeouts). Lost: \(counts.lost). Duplicates: \(tally.duplicates). Wrong: \(counts.wrong).</p>
+            <p>Times are counted from the moment at which a job was due, whether it could be sent then or not.
+            \(missingWords.map { $0 + "." } ?? "")</p>
             \(table)
             \(plots.map(\.svg).joined(separator: "\n"))
             <h2>The report</h2><pre>\(Plot.escaped(text))</pre></body></html>
@@ -50,10 +51,11 @@ extension Report {
     }
 
     private var table: String {
-        let head = (["time"] + Self.percentiles.map(\.name)).map { "<th>\($0)</th>" }.joined()
+        let head = (["time"] + Self.percentiles.map(\.name) + ["jobs", "missing"]).map { "<th>\($0)</th>" }.joined()
         let rows = times.filter { !$0.latency.isEmpty }.map { name, latency in
-            let cells = Self.percentiles.map { "<td>\(Self.milliseconds(latency.percentile($0.value)))</td>" }.joined()
-            return "<tr><td>\(name)</td>\(cells)</tr>"
+            let cells = Self.percentiles.map { Self.milliseconds(latency.percentile($0.value)) }
+            let all = [name] + cells + ["\(latency.count)", "\(latency.missing)"]
+            return "<tr>\(all.map { "<td>\($0)</td>" }.joined())</tr>"
         }
         return "<table><tr>\(head)</tr>\(rows.joined())</table>"
     }
@@ -61,8 +63,8 @@ extension Report {
     /// Over −log₁₀(1 − p), so that each further nine takes the same room.
     private func curve(_ name: String, _ latency: Latency) -> Plot.Line {
         let nines = min(5, log10(Double(max(latency.count, 10))))
-        let points = stride(from: 0, through: nines, by: 0.05).map { x in
-            (x: x, y: latency.percentile(100 * (1 - pow(10, -x))))
+        let points = stride(from: 0, through: nines, by: 0.05).compactMap { x in
+            latency.percentile(100 * (1 - pow(10, -x))).map { (x: x, y: $0) }
         }
         return Plot.Line(name: name, points: points)
     }

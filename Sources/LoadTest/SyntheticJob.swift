@@ -43,6 +43,8 @@ struct JobMaker {
     private var deployment: Deployment
     private var random: SplitMix64
     private let secure: SecureRandom
+    /// What the ids of all jobs begin with that are made here.
+    private let mark: [UInt8]
     /// From T to the cut.
     private let timesteps: [UInt32]
     private let cut: UInt32
@@ -56,11 +58,15 @@ struct JobMaker {
         self.lifetime = lifetime
         random = SplitMix64(seed: seed)
         secure = try SecureRandom()
+        mark = secure.bytes(6)
         let top = run.descriptor.schedule.timesteps
         let lowest = run.descriptor.allowedCuts.first ?? max(1, top / 2)
         cut = UInt32(lowest)
         timesteps = try TimestepList(from: top, to: lowest, steps: min(10, top - lowest)).timesteps.map(UInt32.init)
     }
+
+    /// Whether a job is of this test, whatever became of it.
+    func made(_ id: JobID) -> Bool { id.bytes.starts(with: mark) }
 
     mutating func accept(poolKeyBundle bytes: [UInt8]) {
         // A bundle that does not verify changes nothing.
@@ -97,7 +103,7 @@ struct JobMaker {
         let now = Self.now
         let key = try deployment.sealingKey(for: isPublish ? .train : .denoise, at: now)
         let ephemeral = try X25519KeyPair.generate()
-        guard let job = JobID(secure.bytes(16)) else { throw LoadTestError(.badPlan, "a job's id has 16 bytes") }
+        guard let job = JobID(mark + secure.bytes(10)) else { throw LoadTestError(.badPlan, "a job's id has 16 bytes") }
         let envelope = Envelope(
             client: sealer.client, job: job, kind: isPublish ? .publish : .denoise, run: run.id, created: now,
             expires: now + lifetime, poolKey: key.id, clientEphemeralKey: ephemeral.publicKey)

@@ -3,17 +3,20 @@ package struct Tally: Sendable {
     package struct Counts: Hashable, Sendable {
         /// Came due by the plan.
         package var offered = 0
-        /// Of those, handed to the client's machine; the rest found too many under way here, and is not the broker's fault.
+        /// Of those, handed to the client's machine.
         package var sent = 0
         package var accepted = 0
+        /// No result within the time-out, however the job ended.
+        package var timeouts = 0
+
+        // How a job ends: each in one of these.
+
         /// A result came in time, was opened and is the right one.
         package var done = 0
         /// The same, but after the time-out.
         package var late = 0
         /// A result came and is not what must come, or cannot be opened.
         package var wrong = 0
-        /// No result within the time-out; one that comes later counts as `late` too.
-        package var timeouts = 0
         /// Rejected for good, or as a conflict.
         package var refused = 0
         /// Ended by the broker without a result.
@@ -22,6 +25,11 @@ package struct Tally: Sendable {
         package var lost = 0
         /// Sent, and at the end neither accepted nor refused.
         package var unanswered = 0
+        /// Never sent, since too much was under way here; which is not the broker's fault.
+        package var held = 0
+
+        /// Jobs that are over; once the test is, all that were offered.
+        var over: Int { done + late + wrong + refused + ended + lost + unanswered + held }
 
         static func += (sum: inout Counts, more: Counts) {
             sum.offered += more.offered
@@ -35,24 +43,26 @@ package struct Tally: Sendable {
             sum.ended += more.ended
             sum.lost += more.lost
             sum.unanswered += more.unanswered
+            sum.held += more.held
         }
     }
 
     package struct Tenant: Sendable {
         package var counts = Counts()
+        /// Of every job: one without a right result stands with its time-out, or what it waited if that was longer.
         package var endToEnd = Latency()
 
         package init() {}
     }
 
     package var tenants: [Tenant]
-    /// From when the job was due to the broker's ACCEPTED.
+    /// From when the job was due to the broker's ACCEPTED, of every job in the same way.
     package var accept = Latency()
     /// From ACCEPTED to the result, less the service: waiting at broker and worker, and both ways.
     package var queue = Latency()
     /// What the worker says it took; only stubs say it.
     package var service = Latency()
-    /// From when the job was due until it left: what this generator itself adds.
+    /// From when the job was due until it left, of every job in the same way: what this generator itself adds.
     package var lag = Latency()
     /// From opening a connection to the broker's welcome.
     package var connect = Latency()
@@ -60,10 +70,14 @@ package struct Tally: Sendable {
     package var rejects: [String: Int] = [:]
     /// Jobs that ended without a result, by code.
     package var ends: [String: Int] = [:]
-    /// Results of a job that had its result already.
+    /// Results of a job that had its result already, or was over without one.
     package var duplicates = 0
+    /// Results of an earlier test's jobs, which its clients did not wait for.
+    package var strays = 0
     /// Results of a second or later attempt: a worker was lost, or handed the job back.
     package var redelivered = 0
+    /// Uptime at which the last right result came in time.
+    package var lastDone: Int64 = 0
     package var sessionsLost = 0
     /// Connections that the plan itself dropped.
     package var churned = 0
@@ -95,7 +109,9 @@ package struct Tally: Sendable {
         rejects.merge(other.rejects, uniquingKeysWith: +)
         ends.merge(other.ends, uniquingKeysWith: +)
         duplicates += other.duplicates
+        strays += other.strays
         redelivered += other.redelivered
+        lastDone = max(lastDone, other.lastDone)
         sessionsLost += other.sessionsLost
         churned += other.churned
         bytesSent += other.bytesSent

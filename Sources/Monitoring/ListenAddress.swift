@@ -6,11 +6,19 @@ package struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
     package var isIPv6: Bool { host.contains(":") }
     package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+    /// Of this machine.
+    package init(port: UInt16) { self.init("127.0.0.1", port) }
+
+    private init(_ host: String, _ port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
     /// - Returns: nil when `text` is none of these.
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":") else {
             guard let port = UInt16(text) else { return nil }
-            (host, self.port) = ("127.0.0.1", port)
+            self.init(port: port)
             return
         }
         guard let port = UInt16(text[text.index(after: colon)...]) else { return nil }
@@ -22,7 +30,6 @@ package struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
             guard parts.count == 4, parts.allSatisfy({ UInt8($0) != nil }) else { return nil }
         }
-        host = name
-        self.port = port
+        self.init(name, port)
     }
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Disk
 import Foundation
+import Journal
 
 /// `collafuse broker drain`
 struct BrokerDrain: AsyncParsableCommand {
@@ -24,27 +25,22 @@ struct BrokerDrain: AsyncParsableCommand {
 
     func run() async throws {
         let journal = try Jobs.Place.url(kit: kit, journal: journal)
-        guard let holder = try holder(of: journal) else {
-            throw CommandFailure("no broker runs on \(journal.path)")
+        let lock = SQLiteStore.lockFile(of: journal)
+        func holder() throws -> FileLock.Holder? {
+            do { return try FileLock.holder(of: lock) } catch { throw CommandFailure(error.message) }
         }
-        guard let process = pid_t(holder), process > 1, kill(process, SIGUSR1) == 0 else {
-            throw CommandFailure("the broker's process (\(holder)) cannot be told: send it SIGUSR1 as its own user")
+        guard let broker = try holder() else { throw CommandFailure("no broker runs on \(journal.path)") }
+        // The signal ends a process that does not expect it.
+        guard broker.role == JournalOption.brokerRole else {
+            throw CommandFailure(
+                "no broker runs on \(journal.path): it is in use by process \(broker.process), which is none")
+        }
+        guard let process = pid_t(broker.process), process > 1, kill(process, SIGUSR1) == 0 else {
+            throw CommandFailure(
+                "the broker's process (\(broker.process)) cannot be told: send it SIGUSR1 as its own user")
         }
         print("told process \(process); waiting for it to end")
-        while try self.holder(of: journal) == holder { try await Task.sleep(for: .milliseconds(200)) }
+        while try holder() == broker { try await Task.sleep(for: .milliseconds(200)) }
         print("drained: process \(process) has ended")
-    }
-
-    /// Of the journal's lock; nil: nobody has it.
-    private func holder(of journal: URL) throws -> String? {
-        do throws(FileLock.Refusal) {
-            _ = try FileLock(URL(filePath: journal.path + ".lock"))
-            return nil
-        } catch {
-            switch error {
-            case .held(let process): return process
-            case .disk(let error): throw CommandFailure(error.message)
-            }
-        }
     }
 }

@@ -4,6 +4,9 @@ import Journal
 
 /// Where a broker keeps jobs: `sqlite:FILE` or `memory`.
 enum JournalOption: ExpressibleByArgument, Sendable {
+    /// What a broker calls itself in its journal's lock: whoever wants it to drain looks there.
+    static let brokerRole = "broker"
+
     case memory
     case sqlite(URL)
 
@@ -24,7 +27,7 @@ enum JournalOption: ExpressibleByArgument, Sendable {
         switch self {
         case .memory: VolatileJournal(random: SystemRandomNumberGenerator())
         case .sqlite(let url):
-            DurableJournal { () throws(JournalError) in try SQLiteStore(url) }
+            DurableJournal { () throws(JournalError) in try SQLiteStore(url, as: Self.brokerRole) }
         }
     }
 }

@@ -46,9 +46,11 @@ final class LiveView: Sendable {
             String(format: "%3.0f of %.0f s", min(progress.elapsed, progress.duration), progress.duration),
             "offered \(whole(second.counts.offered))", "done \(whole(second.counts.done))",
             "under way \(progress.underWay)",
-            String(format: "p50 %.1f ms  p99 %.1f ms  max %.0f ms", second.p50, second.p99, second.max),
-            String(format: "lag p99 %.2f ms", second.lag99),
         ]
+        if let p50 = second.p50, let p99 = second.p99, let max = second.max {
+            parts.append(String(format: "p50 %.1f ms  p99 %.1f ms  max %.0f ms", p50, p99, max))
+        }
+        if let lag = second.lag99 { parts.append(String(format: "lag p99 %.2f ms", lag)) }
         if progress.phase == .draining { parts[0] = "waiting for the last" }
         if second.rejects > 0 { parts.append("rejects \(whole(second.rejects))") }
         if counts.timeouts > 0 { parts.append("timeouts \(counts.timeouts)") }

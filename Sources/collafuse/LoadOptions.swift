@@ -68,7 +68,7 @@ struct LoadOptions: ParsableArguments {
         guard plan != nil || set.isEmpty else { throw ValidationError("--set changes a --plan: name one") }
     }
 
-    /// - Throws: `TopologyError` naming the line; a `ValidationError` naming what does not fit.
+    /// - Throws: `TopologyError` naming the line; a `CommandFailure` naming what does not fit.
     func readPlan() throws -> LoadPlan {
         var made = fromOptions
         if let plan { made = try LoadPlan(contentsOf: URL(filePath: plan), overrides: set) }
@@ -76,7 +76,7 @@ struct LoadOptions: ParsableArguments {
         if let timeout { made.timeout = timeout.value }
         if let drain { made.drain = drain.value }
         if let seed { made.seed = seed }
-        if let fault = made.fault { throw ValidationError("The load does not fit: \(fault)") }
+        if let fault = made.fault { throw CommandFailure("the load does not fit: \(fault)") }
         return made
     }
 
@@ -128,7 +128,7 @@ struct CountList: ExpressibleByArgument {
 struct LoadOutput: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Ends with 3 unless all of it holds: 'p99<50ms,lost=0'. Also max, accept.p99, queue.p99, service.p99, lag.p99, duplicates, timeouts, refused, ended, wrong, unanswered, rejected, achieved>=99%, fairness>=0.95.",
+            "Ends with 3 unless all of it holds: 'p99<50ms,lost=0'. Also max, accept.p99, queue.p99, service.p99, lag.p99, duplicates, timeouts, refused, ended, wrong, unanswered, held, rejected, achieved>=99%, fairness>=0.95.",
             valueName: "goals"))
     var exitOnSlo: String?
 

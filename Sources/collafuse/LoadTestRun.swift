@@ -55,10 +55,13 @@ struct LoadTestRun: AsyncParsableCommand {
         }
         view.end()
         let report = Report(outcome)
-        print(report.text)
+        // Not by `print`, which keeps it back in a pipe: what is said of the goals comes after it.
+        FileHandle.standardOutput.write(Data((report.text + "\n").utf8))
         try files.write(report)
-        let missed = goals?.missed(in: report) ?? []
-        for miss in missed { FileHandle.standardError.write(Data("Goal missed: \(miss)\n".utf8)) }
+        guard let goals else { return }
+        let missed = goals.missed(in: report)
+        let words = missed.isEmpty ? ["Goals reached: \(goals.text)"] : missed.map { "Goal missed: \($0)" }
+        for line in words { FileHandle.standardError.write(Data((line + "\n").utf8)) }
         if !missed.isEmpty { throw ExitCode(3) }
     }
 

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import Monitoring
+import Observability
 
 /// `collafuse top`
 struct Top: AsyncParsableCommand {
@@ -24,20 +25,18 @@ struct Top: AsyncParsableCommand {
             }
             return address
         })
-    var from: ListenAddress?
+    var from = ListenAddress(port: 9464)
 
     @Flag(help: "Say it once.")
     var once = false
 
     func run() async throws {
-        let address = from ?? ListenAddress("9464")
-        guard let address else { return }
         let isLive = !once && isatty(1) != 0
         var last: TopFigures?
         while true {
             do {
-                let figures = try TopFigures(await MonitoringClient.get("/status", from: address))
-                show(figures.text(since: last, at: address), isLive)
+                let figures = try TopFigures(await MonitoringClient.get("/status", from: from))
+                show(figures.text(since: last, at: from), isLive)
                 last = figures
             } catch let error as MonitoringError where isLive && last != nil {
                 // A broker that is started again comes back.
@@ -119,38 +118,30 @@ struct TopFigures: Decodable {
         func time(_ seconds: Double) -> String {
             seconds < 1 ? String(format: "%.1f ms", seconds * 1_000) : String(format: "%.2f s", seconds)
         }
+        func row(_ cells: String...) -> String { TextTable.row(cells, first: 20, others: 12) }
         func row(_ times: Times, _ name: String) -> String {
-            "\(Self.left(name, 12)) \(Self.right(time(times.p50), 12))\(Self.right(time(times.p90), 12))"
-                + "\(Self.right(time(times.p99), 12))\(Self.right("\(times.count)", 10))"
+            row(name, time(times.p50), time(times.p90), time(times.p99), "\(times.count)")
         }
         var lines = [
             "broker \(name) at \(address)    \(sessions) sessions    \(jobs) jobs, \(Self.size(heldBytes)) held", "",
-            "accepted \(Self.right("\(accepted)", 10))\(rate(accepted, last?.accepted))    finished \(Self.right("\(finished)", 10))\(rate(finished, last?.finished))",
-            "rejected \(Self.right("\(rejected)", 10))\(rate(rejected, last?.rejected))    leases lost \(leasesLost)   expired \(expired)   dead letters \(deadLetters)",
-            "", "role            workers     slots    leased    queued",
+            row("accepted", "\(accepted)") + rate(accepted, last?.accepted),
+            row("finished", "\(finished)") + rate(finished, last?.finished),
+            row("rejected", "\(rejected)") + rate(rejected, last?.rejected),
+            "leases lost \(leasesLost)    expired \(expired)    dead letters \(deadLetters)",
+            "", row("role", "workers", "slots", "leased", "queued"),
         ]
         for role in roles {
-            let counts = [role.workers, role.slots, role.leased, role.queued]
-            lines.append(Self.left(role.role, 13) + counts.map { Self.right("\($0)", 10) }.joined())
+            lines.append(row(role.role, "\(role.workers)", "\(role.slots)", "\(role.leased)", "\(role.queued)"))
         }
         lines += [
-            "", "last 15 s             p50         p90         p99      jobs", row(waitSeconds, "in the queue"),
-            row(jobSeconds, "to a result"), "", "client                    jobs          held    \(clients) in all",
+            "", row("last 15 s", "p50", "p90", "p99", "jobs"), row(waitSeconds, "in the queue"),
+            row(jobSeconds, "to a result"), "", row("client", "jobs", "held") + "    \(clients) in all",
         ]
         for tenant in tenants {
             lines.append(
-                Self.left(tenant.name, 20) + Self.right("\(tenant.jobs)", 10) + Self.right(Self.size(tenant.bytes), 14)
-                    + (tenant.connected ? "" : "    away"))
+                row(tenant.name, "\(tenant.jobs)", Self.size(tenant.bytes)) + (tenant.connected ? "" : "    away"))
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-
-    private static func left(_ text: String, _ width: Int) -> String {
-        text + String(repeating: " ", count: max(0, width - text.count))
-    }
-
-    private static func right(_ text: String, _ width: Int) -> String {
-        String(repeating: " ", count: max(0, width - text.count)) + text
     }
 
     private static func size(_ bytes: Int) -> String {

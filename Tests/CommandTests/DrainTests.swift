@@ -1,4 +1,5 @@
 import Foundation
+import Journal
 import Testing
 
 /// `collafuse broker drain`, from outside.
@@ -20,6 +21,19 @@ import Testing
         let again = try CommandRun.of(collafuse, ["broker", "drain", "--kit", scene.kit("broker")])
         #expect(again.status == 1 && again.output.hasPrefix("Error: no broker runs"), "\(again.output)")
         #expect(!again.output.contains("Usage"), "\(again.output)")
+    }
+
+    /// The signal would end it.
+    @Test func aProcessThatIsNoBrokerIsLeftAlone() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "drain-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let file = folder.appending(path: "journal.sqlite")
+        // As `jobs retry` has it: this process, which would not outlive the signal.
+        let store = try SQLiteStore(file)
+        let run = try CommandRun.of(
+            CommandRun.binaries.appending(path: "collafuse"), ["broker", "drain", "--journal", "sqlite:\(file.path)"])
+        #expect(run.status == 1 && run.output.contains("in use by process \(getpid()), which is none"), "\(run.output)")
+        withExtendedLifetime(store) {}
     }
 
     /// A file of `/proc` has no length, and is read piece by piece.

@@ -58,10 +58,37 @@ import Testing
             #expect(columns.allSatisfy { $0.count == columns[0].count })
             #expect(columns.dropFirst().compactMap { Int($0[done]) }.reduce(0, +) == 100)
             let hdr = try String(contentsOfFile: path("made/r.hdr"), encoding: .utf8)
-            #expect(hdr.contains("Total count    =          100") || hdr.contains("100"), "\(hdr)")
+            #expect(hdr.firstMatch(of: /Total count += +([0-9]+)]/)?.1 == "100", "\(hdr)")
             let page = try String(contentsOfFile: path("made/r.html"), encoding: .utf8)
             #expect(page.hasPrefix("<!DOCTYPE html>") && page.components(separatedBy: "<svg").count == 5)
         }
+    }
+
+    /// A broker that accepts, and nobody who does the work.
+    @Test(.timeLimit(.minutes(2))) func whereNothingComesBackNoGoalIsReached() async throws {
+        let scene = try FleetScene(clients: 3)
+        let (_, endpoints) = try await scene.broker(more: ["--journal", "memory"])
+        let json = scene.folder.appending(path: "r.json")
+        let load = try scene.load(
+            at: [endpoints],
+            [
+                "--clients", "3", "--stage", "1s@20", "--arrivals", "constant", "--timeout", "300ms", "--drain",
+                "500ms", "--exit-on-slo",
+                "p50<1h,accept.p99<1h,queue.p99<1h,service.p50<1h,fairness>=0,achieved>=0%,duplicates=0", "--json",
+                json.path,
+            ])
+        let run = try await load.end(within: 60)
+        #expect(run.status == 3, "\(run.output)")
+        let missed = run.output.split(separator: "\n").filter { $0.hasPrefix("Goal missed: ") }.map { $0.dropFirst(13) }
+        for (line, beginning) in zip(
+            missed, ["of 20 jobs none", "p50<1h", "queue.p99<1h", "service.p50<1h", "fairness>=0"])
+        {
+            #expect(line.hasPrefix(beginning), "\(run.output)")
+        }
+        #expect(missed.count == 5, "\(run.output)")
+        let text = try String(contentsOf: json, encoding: .utf8)
+        #expect(text.contains(#""lost":20"#) && text.contains(#""timeouts":20"#), "\(text)")
+        #expect(text.contains(#""fairness":null"#), "\(text)")
     }
 
     /// Before anything is started.

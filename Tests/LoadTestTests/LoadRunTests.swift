@@ -34,8 +34,8 @@ import Workbench
         #expect(tally.endToEnd.count == UInt64(counts.done) && tally.service.count == UInt64(counts.done))
         #expect(tally.tenants.allSatisfy { $0.counts.done > 0 })
         // The stub took two milliseconds, and the parts of a job's time are parts of the whole.
-        #expect(tally.service.percentile(0) >= 2)
-        #expect(tally.endToEnd.percentile(0) >= 2)
+        #expect(try #require(tally.service.percentile(0)) >= 2)
+        #expect(try #require(tally.endToEnd.percentile(0)) >= 2)
         #expect(report.outcome.done.map { $0.reduce(0, +) } == tally.tenants.map(\.counts.done))
         #expect(report.csv.split(separator: "\n").count == report.outcome.seconds.count + 1)
         #expect(report.outcome.seconds.reduce(0) { $0 + $1.counts.done } == counts.done)
@@ -93,6 +93,7 @@ import Workbench
         #expect(report.counts.offered == 40)
         #expect((4...8).contains(report.counts.sent), "\(report.text)")
         #expect(report.text.contains("\(40 - report.counts.sent) jobs were held back here"))
+        #expect(report.tally.lag.missing == report.counts.held && report.tally.endToEnd.missing == 40)
     }
 
     /// A worker that never answers: jobs time out, and those that were accepted are told as lost.
@@ -106,6 +107,83 @@ import Workbench
         let report = try await scene.load(plan)
         #expect(report.counts.offered == 5 && report.counts.accepted == 5)
         #expect(report.counts.timeouts == 5 && report.counts.lost == 5)
+        // They weigh in the times, with what they waited: until the end, since that was longer than their time-out.
+        #expect(report.tally.endToEnd.missing == 5 && report.tally.accept.missing == 0)
+        #expect(try #require(report.tally.endToEnd.percentile(0)) >= 600)
+    }
+
+    /// A test that did not wait for its results, and one after it: they come to its clients, and are no duplicates of theirs.
+    @Test func anEarlierTestsResultsCountNowhere() async throws {
+        let scene = try await LoadScene(clients: 2, workers: 1) { identity in
+            StubEngine(desk: identity.desk, run: identity.run, service: 400_000_000, slots: 8)
+        }
+        func plan(_ rate: Double, drain: Duration) -> LoadPlan {
+            LoadPlan(
+                arrivals: .constant, stages: [.init(duration: .seconds(1), from: rate, to: rate)],
+                tenants: [.init(name: "a", clients: 2)], drain: drain)
+        }
+        let first = try await scene.load(plan(8, drain: .zero))
+        let open = first.counts.lost + first.counts.unanswered
+        #expect(open > 0 && first.tally.strays == 0, "\(first.text)")
+        let second = try await scene.load(plan(2, drain: .seconds(30)))
+        #expect(second.counts.done == 2 && second.tally.duplicates == 0, "\(second.text)")
+        #expect((1...open).contains(second.tally.strays), "\(second.text)")
+    }
+
+    /// One worker answers a few jobs, the first of them in time; then come late ones, lost ones, refused ones, and some that
+    /// were never sent: each job ends in one of these, and stands in the end-to-end times once.
+    @Test(arguments: [1, 2] as [UInt64])
+    func everyJobEndsInOneCount(_ seed: UInt64) async throws {
+        var random = SplitMix64(seed: seed)
+        var core = BrokerConfiguration()
+        core.limits.jobsPerClient = 4
+        core.limits.retryAfter = 50
+        let service = UInt64.random(in: 20...60, using: &random) * 1_000_000
+        let drain = Int.random(in: 0...300, using: &random)
+        var isFirst = true
+        let scene = try await LoadScene(clients: 5, workers: 2, core: core) { identity in
+            defer { isFirst = false }
+            if !isFirst { return LyingEngine(identity: identity) }
+            return StubEngine(desk: identity.desk, run: identity.run, service: service, slots: 2)
+        }
+        let plan = LoadPlan(
+            stages: [.init(duration: .seconds(1), from: 150, to: 150)],
+            tenants: [
+                .init(name: "a", clients: 4, publish: 0, churn: .milliseconds(300)),
+                .init(name: "thinking", clients: 1, think: .milliseconds(5), publish: 0),
+            ], seed: seed, timeout: .milliseconds(120), drain: .milliseconds(drain))
+        let report = try await scene.load(plan, mostKept: 24 << 10)
+        let counts = report.counts
+        // Which of them there are is for the machine to say.
+        let ends = [counts.done, counts.late, counts.wrong, counts.lost, counts.unanswered, counts.held]
+        #expect(ends.count { $0 > 0 } >= 3, "\(report.text)")
+    }
+
+    /// Ended before its time: by the time that passed, the rates are those of the plan, and what was under way is waited for.
+    @Test func aTestThatIsEndedEarlyIsReportedByItsOwnTime() async throws {
+        let scene = try await LoadScene(clients: 4)
+        let plan = LoadPlan(
+            arrivals: .constant, stages: [.init(duration: .seconds(600), from: 50, to: 50)],
+            tenants: [.init(name: "a", clients: 4)])
+        let run = try LoadRun(plan, keys: scene.keys, brokers: scene.brokers, now: LoadScene.now)
+        let outcome = try await run.run { progress in
+            if progress.counts.done >= 50 { run.finish() }
+            #expect(progress.duration <= 600)
+        }
+        let report = LoadScene.checked(outcome)
+        #expect(report.counts.done == report.counts.offered && report.counts.done >= 50)
+        #expect(outcome.stages < 60 && abs(report.offeredRate - 50) < 1, "\(report.text)")
+        #expect(report.text.contains("ended early"))
+    }
+
+    /// Nobody listens, and whoever waits for that has enough: there is nothing to report.
+    @Test func aTestThatIsEndedWhileItConnectsSaysSo() async throws {
+        let scene = try await LoadScene(clients: 2, workers: 1)
+        let plan = LoadPlan(
+            stages: [.init(duration: .seconds(1), from: 1, to: 1)], tenants: [.init(name: "a", clients: 2)])
+        let run = try LoadRun(plan, keys: scene.keys, brokers: ["tcp://127.0.0.1:1"], now: LoadScene.now)
+        let error = await #expect(throws: LoadTestError.self) { try await run.run { _ in run.finish() } }
+        #expect(error?.code == .interrupted)
     }
 
     /// A generator that ended in the middle, and another with its file of jobs: each job has its result, once.

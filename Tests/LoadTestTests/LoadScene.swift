@@ -3,7 +3,6 @@ import Chain
 import Exchange
 import Fabric
 import Foundation
-import LoadTest
 import Logging
 import Sealing
 import ServiceLifecycle
@@ -12,6 +11,8 @@ import Topology
 import Trust
 import Wire
 import Workbench
+
+@testable import LoadTest
 
 /// Keys, a broker and stub workers in this process, over real sockets.
 final class LoadScene: Sendable {
@@ -85,8 +86,24 @@ final class LoadScene: Sendable {
         settings.threads = threads
         settings.link = link
         settings.log = log
-        return Report(
+        return Self.checked(
             try await LoadRun(plan, keys: keys, brokers: brokers, settings: settings, now: Self.now).run())
+    }
+
+    /// What holds of every load test, whatever becomes of its jobs: each ends once, and is in the times that all have.
+    static func checked(_ outcome: Outcome) -> Report {
+        let report = Report(outcome), counts = report.counts, tally = report.tally
+        for tenant in tally.tenants {
+            #expect(tenant.counts.over == tenant.counts.offered, "\(report.text)")
+            #expect(tenant.endToEnd.count == UInt64(tenant.counts.offered), "\(report.text)")
+            #expect(tenant.endToEnd.missing == tenant.counts.offered - tenant.counts.done - tenant.counts.late)
+        }
+        #expect(counts.sent + counts.held == counts.offered)
+        #expect(tally.accept.count == UInt64(counts.offered) && tally.lag.count == UInt64(counts.offered))
+        #expect(tally.accept.missing == counts.offered - counts.accepted, "\(report.text)")
+        #expect(tally.queue.count == UInt64(counts.done + counts.late) && tally.queue.missing == 0)
+        #expect(outcome.seconds.reduce(0) { $0 + $1.counts.over } == counts.offered)
+        return report
     }
 }
 

@@ -95,4 +95,10 @@ import Testing
         #expect(after.peakMemory >= 200 << 20)
         #expect(after.cpuSeconds > before.cpuSeconds)
     }
+
+    /// Figures end below each other, and one that is too wide still stands by itself.
+    @Test func rowsKeepTheirColumns() {
+        #expect(TextTable.row(["time", "p50", "p99"], first: 6, others: 5) == "time    p50  p99")
+        #expect(TextTable.row(["accept", "123456", "1"], first: 6, others: 5) == "accept  123456    1")
+    }
 }
