@@ -17,6 +17,7 @@ package import Wire
 /// - `BrokerCore+Recovery`: the state from the journal
 /// - `BrokerCore+Operator`: keys, drain, counters
 /// - `BrokerCore+Jobs`: what an operator asks of single jobs; dead letters
+/// - `BrokerCore+Holdings`: what is held, counted afresh
 package struct BrokerCore: Sendable {
     var configuration: BrokerConfiguration
     let broker: BrokerID

@@ -115,7 +115,7 @@ struct Tombstone: Sendable {
     var bytes: Int { envelope.count + Self.overhead }
 
     static let largest = Envelope.maximumLength + overhead
-    private static let overhead = 256
+    static let overhead = 256
 }
 
 /// How a job came to its end.

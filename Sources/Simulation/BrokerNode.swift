@@ -30,6 +30,10 @@ final class BrokerNode {
     private var isCommitting = false
     /// With its disk, for good.
     private(set) var isGone = false
+    /// Of its newest life; nil: there are too many clients to compare.
+    private var fairness: FairnessChecker?
+    /// Bytes that a planted bug keeps counting.
+    private var unreturned = 0
 
     init(place: Int, world: Simulation, random: SplitMix64) {
         self.place = place
@@ -61,7 +65,14 @@ final class BrokerNode {
         }
         core = BrokerCore(
             configuration: world.configuration, broker: id, bootEpoch: journal.bootEpoch,
-            recovered: entries, rights: { [world] in world.rights(of: $0) }, random: SplitMix64(seed: random.next()))
+            recovered: entries, rights: { [weak self] in self?.rights(of: $0) },
+            random: SplitMix64(seed: random.next()))
+        unreturned = 0
+        fairness =
+            world.comparesTurns
+            ? FairnessChecker(limits: world.configuration.limits, slots: world.slots, recovered: entries) {
+                [world] in world.rights(of: $0) ?? ClientRights()
+            } : nil
         barrier = CommitBarrier()
         isCommitting = false
         crashPoint = nil
@@ -81,11 +92,48 @@ final class BrokerNode {
         guard core != nil else { return }
         var frames = frames
         if world.bug == .fencesIgnored { renew(&frames) }
-        let actions = core?.receive(frames, from: connection, as: principal, at: moment) ?? []
+        // What is due first, so that it is seen what the message finds.
+        var actions = core?.tick(at: moment) ?? []
+        let cost = measured(by: frames)
+        actions += core?.receive(frames, from: connection, as: known(principal), at: moment) ?? []
         if case .submit = frames.control.body, !Self.isAnswered(actions, on: connection) {
             world.checker.object("a SUBMIT of \(connection) got no answer")
         }
-        carryOut(actions)
+        carryOut(actions, cost: cost)
+    }
+
+    /// What a worker measured of a job that is leased still; what it says that it holds is noted.
+    private func measured(by frames: Frames) -> UInt64? {
+        switch frames.control.body {
+        case .ready(let ready):
+            fairness?.named(ready.held.compactMap(Self.key), at: world.now)
+            return nil
+        case .workerResult(let result):
+            guard let key = Self.key(of: result.job), core?.jobReport(key)?.state == .leased else { return nil }
+            return result.cost
+        default: return nil
+        }
+    }
+
+    private static func key(of job: WireJobRef) -> JobKey? {
+        guard let client = ClientID(job.clientID), let number = JobID(job.jobID) else { return nil }
+        return JobKey(client: client, job: number)
+    }
+
+    /// As this broker knows it: some planted bugs misread the roster.
+    private func rights(of client: ClientID) -> ClientRights? {
+        guard var rights = world.rights(of: client) else { return nil }
+        switch world.bug {
+        case .weightsIgnored: rights.weight = 1
+        case .firstComeFirstServed: rights.priority = -(fairness?.rank(of: client) ?? 0)
+        default: break
+        }
+        return rights
+    }
+
+    private func known(_ principal: Principal) -> Principal {
+        guard case .client(let client, let rights) = principal else { return principal }
+        return .client(client, self.rights(of: client) ?? rights)
     }
 
     private static func isAnswered(_ actions: [BrokerAction], on connection: ConnectionID) -> Bool {
@@ -135,8 +183,9 @@ final class BrokerNode {
 
     // MARK: rounds
 
-    private func carryOut(_ actions: [BrokerAction]) {
+    private func carryOut(_ actions: [BrokerAction], cost: UInt64? = nil) {
         guard core != nil else { return }
+        judge(actions, cost: cost)
         var entries: [JournalEntry] = []
         for case .append(let entry) in actions { entries.append(entry) }
         let number = entries.isEmpty ? journal.appended : journal.append(entries, wall: moment.wall)
@@ -146,6 +195,15 @@ final class BrokerNode {
         let stored = world.bug == .acceptedBeforeSync ? UInt64.max : self.stored
         send(barrier.release(stored: stored) + barrier.pass(actions, after: number, stored: stored))
         if let due = core?.nextDeadline, due < tickDue { scheduleTick(at: due) }
+    }
+
+    private func judge(_ actions: [BrokerAction], cost: UInt64?) {
+        let compared = fairness?.comparisons ?? 0
+        fairness?.decided(actions, cost: cost, at: world.now)
+        world.checker.turnsCompared += (fairness?.comparisons ?? 0) - compared
+        if let violation = fairness?.violation { world.checker.object(violation) }
+        guard world.bug == .bytesNotReturned else { return }
+        for case .append(.ended(_, .cancelled)) in actions { unreturned += BrokerHoldings.jobOverhead }
     }
 
     private func send(_ actions: [BrokerAction]) {
@@ -164,8 +222,8 @@ final class BrokerNode {
             guard let client = world.client(behind: connection), let job = JobID(accepted.jobID) else { return }
             world.checker.promised(JobKey(client: client, job: job), by: id)
         case .job(let job):
-            guard let client = ClientID(job.job.clientID), let number = JobID(job.job.jobID) else { return }
-            world.checker.leased(JobKey(client: client, job: number), by: id, alone: job.alone)
+            guard let key = Self.key(of: job.job) else { return }
+            world.checker.leased(key, by: id, alone: job.alone)
         default: break
         }
     }
@@ -275,8 +333,11 @@ final class BrokerNode {
     /// Only when nothing is on its way to the disk do broker and journal have to say the same.
     func audit() {
         guard let core else { return }
-        world.checker.audit(core.snapshot, limits: world.configuration.limits)
+        var holdings = core.holdings
+        holdings.countedBytes += unreturned
+        world.checker.audit(holdings, limits: world.configuration.limits)
         guard journal.isIdle else { return }
+        world.checker.audit(holdings, at: id)
         world.checker.audit(core.jobReports(), at: id) { core.jobReport($0) }
     }
 

@@ -98,6 +98,12 @@ final class ClientNode: Node {
         }
     }
 
+    func flood(_ jobs: Int) {
+        for _ in 0..<jobs where isUp {
+            submit(Order(image: nil, noise: 0, steps: UInt8(2 + random.below(20)), isPoison: false))
+        }
+    }
+
     func publish(_ image: UInt32) {
         guard let noise = ledger[image], !spool.values.contains(where: { $0.order.image == image }) else { return }
         submit(Order(image: image, noise: noise, steps: 1, isPoison: false))

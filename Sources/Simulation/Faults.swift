@@ -34,6 +34,8 @@ package enum Fault: String, CaseIterable, Hashable, Sendable {
     case clock
     /// Some jobs bring down whichever worker runs them.
     case poison
+    /// Two clients begin dozens of jobs at once.
+    case flood
 }
 
 /// Known bugs, for the tests to show that the simulator finds them. They sit in the simulation's shells, where no product runs.
@@ -50,6 +52,12 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case redeliveryForgotten
     /// A client that starts again masks its images anew.
     case maskedAnew
+    /// The client that began to wait first is served until nothing of it waits.
+    case firstComeFirstServed
+    /// All clients have the same share, whatever the roster says.
+    case weightsIgnored
+    /// The broker's count of bytes does not go back when a job is cancelled.
+    case bytesNotReturned
 }
 
 package struct SimulationSettings: Sendable {

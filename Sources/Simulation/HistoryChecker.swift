@@ -23,6 +23,10 @@ struct HistoryChecker {
         var expires: Int64
         var isPoison: Bool
         var newest: Fence?
+        /// Bytes of its envelope.
+        let envelope: Int
+        /// Bytes of what else is kept while it is not over: the sealed payload, then the result with its header.
+        var contents: Int
     }
 
     let crashesAllowed: Int
@@ -41,6 +45,8 @@ struct HistoryChecker {
 
     private(set) var accepted = 0
     private(set) var results = 0
+    /// Turns of all brokers that a `FairnessChecker` held against its bound.
+    var turnsCompared = 0
 
     init(crashesAllowed: Int) {
         self.crashesAllowed = crashesAllowed
@@ -78,14 +84,15 @@ struct HistoryChecker {
         case nil:
             accepted += 1
             records[broker, default: [:]][key] = Record(
-                generation: envelope.generation, expires: envelope.expires, isPoison: order.isPoison)
+                generation: envelope.generation, expires: envelope.expires, isPoison: order.isPoison,
+                envelope: bytes.count, contents: sealed.count)
         case .over(.expired):
             require(envelope.generation > former?.generation ?? 0, "\(key): accepted again, and no new generation")
             aloneLeases[Copy(broker: broker, key: key)] = nil
             early[Copy(broker: broker, key: key)] = nil
             records[broker]?[key] = Record(
                 generation: envelope.generation, expires: envelope.expires, isPoison: order.isPoison,
-                newest: former?.newest)
+                newest: former?.newest, envelope: bytes.count, contents: sealed.count)
         case .live, .done, .over: object("\(key): accepted twice")
         }
     }
@@ -107,6 +114,7 @@ struct HistoryChecker {
         case .finished(_, let header, let sealed, _):
             results += 1
             require(record.place == .live, "\(key): finished, and is not under way")
+            record.contents = header.count + sealed.count
             guard let header = try? ResultHeader(bytes: header), let answer = Answer(sealed) else {
                 return object("\(key): finished with what no worker sent")
             }
@@ -232,11 +240,48 @@ struct HistoryChecker {
         }
     }
 
-    mutating func audit(_ snapshot: BrokerSnapshot, limits: Limits) {
-        require(snapshot.jobs <= limits.jobs, "the broker keeps \(snapshot.jobs) jobs; \(limits.jobs) is the limit")
-        require(
-            snapshot.bytes <= limits.bytes + limits.resultBytes,
-            "the broker keeps \(snapshot.bytes) bytes; \(limits.bytes + limits.resultBytes) is the limit")
+    /// What the broker holds is within the limits, by what is found as well as by its own counts.
+    mutating func audit(_ holdings: BrokerHoldings, limits: Limits) {
+        func bound(_ held: Int, _ limit: Int, _ what: String) {
+            require(held <= limit, "the broker holds \(held) \(what); \(limit) is the limit")
+        }
+        bound(holdings.jobs, limits.jobs, "jobs")
+        bound(holdings.countedResults, limits.resultBytes, "bytes of results")
+        bound(holdings.countedBytes - holdings.countedResults, limits.bytes, "bytes of jobs")
+        bound(holdings.checkpoints, limits.checkpointBytes, "bytes of checkpoints")
+        let weight = holdings.payloads + holdings.checkpoints + holdings.jobs * BrokerHoldings.jobOverhead
+        // A job that was taken while there was room is remembered in any case.
+        let memories = holdings.tombstoneEnvelopes + holdings.tombstones * BrokerHoldings.tombstoneOverhead
+        bound(
+            weight + memories, limits.memory + Envelope.maximumLength + BrokerHoldings.tombstoneOverhead, "bytes in all"
+        )
+    }
+
+    /// What the broker holds, and what it counts, is what the stored entries add up to. Checkpoints alone are in no journal: how many bytes of
+    /// them there are is found and not reckoned.
+    mutating func audit(_ holdings: BrokerHoldings, at broker: BrokerID) {
+        var expected = BrokerHoldings()
+        var results = 0
+        for record in (records[broker] ?? [:]).values {
+            if case .over = record.place {
+                expected.tombstones += 1
+                expected.tombstoneEnvelopes += record.envelope
+                continue
+            }
+            expected.jobs += 1
+            expected.payloads += record.envelope + record.contents
+            if record.place == .done {
+                results += record.envelope + record.contents + BrokerHoldings.jobOverhead
+            }
+        }
+        expected.checkpoints = holdings.checkpoints
+        expected.countedJobs = expected.jobs
+        expected.countedBytes =
+            expected.payloads + expected.checkpoints + expected.jobs * BrokerHoldings.jobOverhead
+        expected.countedResults = results
+        expected.countedTombstones =
+            expected.tombstoneEnvelopes + expected.tombstones * BrokerHoldings.tombstoneOverhead
+        require(holdings == expected, "the broker holds \(holdings); by what is stored it is \(expected)")
     }
 
     // MARK: the end

@@ -7,7 +7,7 @@ extension Simulation {
         schedule(.fault, at: now + random.around(seconds: settings.secondsPerFault))
         let able = Fault.allCases.filter { fault in
             switch fault {
-            case .powerLoss, .poison: false
+            case .powerLoss, .poison, .flood: false
             case .brokerLoss: settings.brokers > 1 && settings.faults.contains(fault) && !hasLostBroker
             case .drain: settings.brokers > 1 && settings.faults.contains(fault)
             default: settings.faults.contains(fault)
@@ -40,7 +40,25 @@ extension Simulation {
         case .failedSync: broker.failNextSync()
         case .fullDisk: broker.fillDisk(until: now + random.milliseconds(500...15_000))
         case .clock: broker.wallOffset = Int64(random.below(60_000)) - 30_000
-        case .powerLoss, .poison: break
+        case .powerLoss, .poison, .flood: break
+        }
+    }
+
+    /// Drawn by itself: without floods a seed has the history that it has with everything else alone.
+    func scheduleFlood() {
+        guard settings.faults.contains(.flood) else { return }
+        schedule(.flood, in: floods.milliseconds(20_000...100_000))
+    }
+
+    /// Two, so that both have jobs waiting for a while, beside those of the others.
+    func flood() {
+        guard !isQuiet else { return }
+        scheduleFlood()
+        faults[.flood, default: 0] += 1
+        let first = floods.below(clients.count)
+        for client in Set([first, (first + 1 + floods.below(clients.count)) % clients.count]).sorted() {
+            let node = clients[client], jobs = 20 + floods.below(30)
+            if node.isUp, node.pausedUntil <= now { node.flood(jobs) }
         }
     }
 

@@ -23,12 +23,15 @@ package final class Simulation {
         case start(node: Int)
         case startBroker(Int)
         case fault
+        case flood
         case audit
     }
 
     package let settings: SimulationSettings
     let bug: PlantedBug?
     var random: SplitMix64
+    /// What floods are drawn from.
+    var floods: SplitMix64
     private(set) var now: Int64 = 0
     private var queue = EventQueue<Event>()
     var isQuiet = false
@@ -57,6 +60,7 @@ package final class Simulation {
         self.settings = settings
         self.bug = bug
         random = SplitMix64(seed: settings.seed)
+        floods = SplitMix64(seed: ~settings.seed)
         configuration = Deployment.configuration(clients: settings.clients)
         checker = HistoryChecker(crashesAllowed: configuration.crashesAllowed)
         for index in 0..<settings.clients {
@@ -84,6 +88,7 @@ package final class Simulation {
         for client in clients { schedule(.begin(node: client.index), at: random.milliseconds(0...first)) }
         if !settings.faults.isEmpty { schedule(.fault, at: random.milliseconds(0...5_000)) }
         schedule(.audit, at: 30 * .second)
+        scheduleFlood()
     }
 
     var moment: Moment { Moment(uptime: now, wall: Deployment.wall + now / .millisecond) }
@@ -119,7 +124,8 @@ package final class Simulation {
         return SimulationReport(
             settings: settings, violations: checker.violations, recent: checker.violations.isEmpty ? [] : recent.lines,
             virtualSeconds: Double(now) / 1e9, events: events, accepted: checker.accepted, surfaced: surfaced,
-            deadLetters: checker.deadLetters, faults: faults, fingerprint: fingerprint)
+            deadLetters: checker.deadLetters, turnsCompared: checker.turnsCompared, faults: faults,
+            fingerprint: fingerprint)
     }
 
     /// Within which, once nothing goes wrong any more, everything is settled.
@@ -168,7 +174,7 @@ package final class Simulation {
                 .publish(let node, _, _), .cancel(let node, _, _), .acknowledge(let node, _, _),
                 .reseal(let node, _, _):
                 nodes[node].pausedUntil
-            case .begin, .start, .startBroker, .fault, .audit: 0
+            case .begin, .start, .startBroker, .fault, .flood, .audit: 0
             }
         return until > now ? until : nil
     }
@@ -201,12 +207,20 @@ package final class Simulation {
         case .start(let node): start(nodes[node])
         case .startBroker(let place): brokers[place].start()
         case .fault: if !isQuiet { injectFault() }
+        case .flood: flood()
         case .audit:
             for broker in brokers { broker.audit() }
             schedule(.audit, at: now + 30 * .second)
             if isQuiet { replayInnocent() }
         }
     }
+
+    /// Jobs that all workers take at a time.
+    var slots: Int { workers.reduce(0) { $0 + Int($1.slots) } }
+
+    /// Each pair of clients is compared, which a multitude has too many of.
+    var comparesTurns: Bool { clients.count <= Self.mostCompared }
+    private static let mostCompared = 64
 
     /// Its place is in its id.
     func client(_ id: ClientID) -> ClientNode? {

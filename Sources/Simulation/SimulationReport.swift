@@ -13,6 +13,8 @@ package struct SimulationReport: Sendable {
     package let accepted: Int
     package let surfaced: Int
     package let deadLetters: Int
+    /// Leases that were held against the bound of fairness.
+    package let turnsCompared: Int
     package let faults: [Fault: Int]
     /// Of the whole history: equal for equal histories.
     package let fingerprint: UInt64
@@ -70,6 +72,7 @@ extension Simulation.Event {
         case .endDrain(let place, _): 117 + place << 8
         case .fault: 115
         case .audit: 116
+        case .flood: 118
         }
     }
 
@@ -94,6 +97,7 @@ extension Simulation.Event {
         case .startBroker(let place): "broker \(place) starts"
         case .fault: "a fault"
         case .audit: "an audit"
+        case .flood: "a flood of jobs"
         }
     }
 }

@@ -19,7 +19,7 @@ final class WorkerNode: Node {
     private let roles: Set<WorkerRole>
     /// Jobs at a time: three, and more where there are thousands of clients; many for the one that trains. Few share a worker that poison
     /// brings down, or all of them would come under suspicion.
-    private let slots: UInt32
+    let slots: UInt32
     /// One for each broker.
     private var cores: [WorkerCore]
     private var running: [JobKey: Run] = [:]

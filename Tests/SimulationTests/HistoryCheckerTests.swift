@@ -87,6 +87,95 @@ import Wire
         #expect(checker.violations.count == 3)
     }
 
+    /// One job that waits, one result, one memory: whatever is counted otherwise is named.
+    @Test func whatIsHeldIsReckoned() {
+        var checker = checker()
+        let broker = Deployment.broker(0)
+        var held = BrokerHoldings()
+        func store(_ number: Int, _ then: (JobKey) -> [JournalEntry]) -> Int {
+            let key = JobKey(client: identifier(1), job: identifier(number))
+            let envelope = Envelope(
+                client: key.client, job: key.job, kind: .denoise, run: Deployment.run, created: 0, expires: 1_000,
+                poolKey: Deployment.denoiseKey, clientEphemeralKey: [UInt8](repeating: 1, count: 32)
+            ).bytes
+            let sealed = Order(image: nil, noise: 0, steps: 3, isPoison: false).bytes(padding: number)
+            checker.cancelIsAsked(key)
+            for entry in [.accepted(key, envelope: envelope, sealed: sealed)] + then(key) {
+                checker.stored(entry, at: broker, epoch: 1, wall: 0)
+            }
+            return envelope.count
+        }
+        let envelope = store(1) { _ in [] }
+        _ = store(2) { key in
+            let header = ResultHeader(
+                client: key.client, job: key.job, envelopeHash: identifier(0), fence: first, status: .done,
+                worker: identifier(5)
+            ).bytes
+            let sealed = Answer(key: key, generation: 0, fence: first).bytes
+            held.payloads = 2 * envelope + 15 + 1 + header.count + sealed.count
+            held.countedResults = envelope + header.count + sealed.count + 512
+            return [
+                .attempted(key, attempt: 1, epoch: 1),
+                .finished(key, header: header, sealed: sealed, keptUntil: 1_000),
+            ]
+        }
+        _ = store(3) { [.ended($0, code: .cancelled)] }
+        held.jobs = 2
+        held.countedJobs = 2
+        held.checkpoints = 40
+        held.countedBytes = held.payloads + 40 + 2 * 512
+        held.tombstones = 1
+        held.tombstoneEnvelopes = envelope
+        held.countedTombstones = envelope + 256
+        func violations(_ change: (inout BrokerHoldings) -> Void) -> Int {
+            var checker = checker, held = held
+            change(&held)
+            checker.audit(held, at: broker)
+            return checker.violations.count
+        }
+        #expect(violations { _ in } == 0)
+        let counts: [WritableKeyPath<BrokerHoldings, Int>] = [
+            \.jobs, \.payloads, \.checkpoints, \.tombstones, \.tombstoneEnvelopes, \.countedJobs, \.countedBytes,
+            \.countedResults, \.countedTombstones,
+        ]
+        for count in counts { #expect(violations { $0[keyPath: count] += 1 } == 1) }
+    }
+
+    @Test func whatIsHeldIsWithinTheLimits() {
+        var limits = Limits()
+        limits.jobs = 2
+        limits.bytes = 100
+        limits.resultBytes = 50
+        limits.checkpointBytes = 10
+        limits.tombstoneBytes = 2_000
+        func violations(_ change: (inout BrokerHoldings) -> Void) -> Int {
+            var checker = checker(), held = BrokerHoldings()
+            change(&held)
+            checker.audit(held, limits: limits)
+            return checker.violations.count
+        }
+        #expect(
+            violations {
+                $0.jobs = 2; $0.countedBytes = 150; $0.countedResults = 50; $0.checkpoints = 10
+            } == 0)
+        #expect(violations { $0.jobs = 3 } == 1)
+        #expect(violations { $0.countedBytes = 101 } == 1)
+        #expect(
+            violations {
+                $0.countedBytes = 51; $0.countedResults = 51
+            } == 1)
+        #expect(violations { $0.checkpoints = 11 } == 1)
+        #expect(
+            violations {
+                $0.tombstones = 3; $0.tombstoneEnvelopes = 900
+            } == 0)
+        #expect(
+            violations {
+                $0.tombstones = 8; $0.tombstoneEnvelopes = 2_000
+            } == 1)
+        #expect(violations { $0.payloads = 4_000 } == 1)
+    }
+
     @Test func anAcceptedJobIsSomewhere() {
         var checker = checker()
         checker.stored(accepted, at: Deployment.broker(0), epoch: 1, wall: 0)
