@@ -18,7 +18,8 @@ struct Top: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "Where the broker shows its figures; a port alone is of this machine.", valueName: "host:port"),
+            "Where the broker shows its figures; a port alone is of this machine. (default: 127.0.0.1:9464)",
+            valueName: "host:port"),
         transform: { word in
             guard let address = ListenAddress(word) else {
                 throw ValidationError("“\(word)” is no address; take 127.0.0.1:9464, [::1]:9464 or a port")
