@@ -281,7 +281,19 @@ struct HistoryChecker {
         expected.countedResults = results
         expected.countedTombstones =
             expected.tombstoneEnvelopes + expected.tombstones * BrokerHoldings.tombstoneOverhead
-        require(holdings == expected, "the broker holds \(holdings); by what is stored it is \(expected)")
+        for (what, count) in Self.counts {
+            let held = holdings[keyPath: count], due = expected[keyPath: count]
+            require(held == due, "\(broker.short) has \(held) \(what); by what is stored it is \(due)")
+        }
+    }
+
+    private static var counts: [(String, KeyPath<BrokerHoldings, Int>)] {
+        [
+            ("jobs", \.jobs), ("bytes of payloads", \.payloads), ("memories of jobs", \.tombstones),
+            ("bytes of remembered envelopes", \.tombstoneEnvelopes), ("jobs by its count", \.countedJobs),
+            ("bytes by its count", \.countedBytes), ("bytes of results by its count", \.countedResults),
+            ("bytes of memories by its count", \.countedTombstones),
+        ]
     }
 
     // MARK: the end

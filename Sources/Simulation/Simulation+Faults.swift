@@ -47,7 +47,7 @@ extension Simulation {
     /// Drawn by itself: without floods a seed has the history that it has with everything else alone.
     func scheduleFlood() {
         guard settings.faults.contains(.flood) else { return }
-        schedule(.flood, in: floods.milliseconds(20_000...100_000))
+        schedule(.flood, in: floods.milliseconds(20_000...160_000))
     }
 
     /// Two, so that both have jobs waiting for a while, beside those of the others.
@@ -57,7 +57,7 @@ extension Simulation {
         faults[.flood, default: 0] += 1
         let first = floods.below(clients.count)
         for client in Set([first, (first + 1 + floods.below(clients.count)) % clients.count]).sorted() {
-            let node = clients[client], jobs = 20 + floods.below(30)
+            let node = clients[client], jobs = 15 + floods.below(25)
             if node.isUp, node.pausedUntil <= now { node.flood(jobs) }
         }
     }

@@ -47,7 +47,7 @@ import Wire
             checker.decided([.append(finished), .append(.acknowledged(key))], cost: cost, at: now)
         }
 
-        /// The least job of the client is lost and comes back to wait; no entry says so.
+        /// The job that runs longest is lost and comes back to wait; no entry says so.
         mutating func lose() {
             now += 100 * .millisecond
             let (key, client) = running.removeFirst()
