@@ -7,7 +7,7 @@
 /// - **Clients.** Within a band it is deficit round-robin with the quantum let go to nothing: every client has a clock that each
 ///   of its jobs puts on by cost / weight, and the client whose clock is furthest behind is served next. So there is no quantum
 ///   to tune and no round that serves nobody; a choice costs O(log clients) whatever the jobs cost.
-/// - **Pauses.** A client that had nothing waiting starts at the band's clock: it neither saves up nor owes for its pause.
+/// - **Pauses.** A client that had nothing waiting, or was held, starts at the band's clock: it neither saves up nor owes for its pause.
 /// - **Costs.** A job is charged what it will probably cost when it is leased, and what it did cost once that is measured
 ///   (`correct`). What is probable is the job's ceiling times the share of their ceilings that the client's jobs took of late.
 ///
@@ -122,8 +122,14 @@ struct FairQueue: Sendable {
         settle(client, at: now)
     }
 
+    /// It goes on as after a pause.
     mutating func resume(_ client: Int, at now: Int64) {
-        modify(client) { $0.isHeld = false }
+        guard let flow = flows[client], flow.isHeld else { return }
+        let floor = bands[band(flow.priority)].clock
+        modify(client) { flow in
+            flow.isHeld = false
+            flow.clock = max(flow.clock, floor)
+        }
         settle(client, at: now)
     }
 

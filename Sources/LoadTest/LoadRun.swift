@@ -95,6 +95,8 @@ package final class LoadRun: Sendable {
         // A sleeping task beside the drivers is the clock.
         group.addTask { try await Task.sleep(for: time) }
         try await group.next()
+        // What came first may be a driver that was told to stop, with jobs that it did not settle.
+        try Task.checkCancellation()
     }
 
     private func connect(

@@ -22,7 +22,7 @@ internal import Wire
 /// - A lease that is lost is refunded, and nobody sees from outside when. So it is open until the job is leased again or over.
 /// - A suspect runs alone and not in turn. It counts for `late`, by the time for which it was leased if nobody measured it; for `early` not.
 /// - Only a job that was accepted in this life, or not leased in an earlier one, and not leased since, surely waits. One that came back may pause.
-/// - A client for whose results there might be no room is not served.
+/// - A client for whose results there might be no room may not be served; when there is room again it begins to wait anew.
 /// - A broker that starts again begins anew.
 struct FairnessChecker {
     private struct Job {
@@ -64,9 +64,8 @@ struct FairnessChecker {
         var atLastTurn = 0.0
         /// The largest that `open` ever was.
         var mostOpen = 0.0
-        /// There is room for its results, and there was at all times.
+        /// There surely is room for its results.
         var hasRoom = false
-        var alwaysHadRoom = true
 
         var isReady: Bool { !waiting.isEmpty && hasRoom }
         var open: Double { leases.values.reduce(0) { $0 + $1.ceiling } }
@@ -114,7 +113,7 @@ struct FairnessChecker {
         for (key, job) in jobs where !attempted.contains(key) && !job.isSuspect && kept[key] == nil {
             wait(key, job.share, at: 0)
         }
-        lookForRoom()
+        lookForRoom(at: 0)
     }
 
     // MARK: what happens
@@ -137,7 +136,7 @@ struct FairnessChecker {
             note(entry, at: now, cost: cost.map { Double($0) })
             isNews = true
         }
-        if isNews { lookForRoom() }
+        if isNews { lookForRoom(at: now) }
     }
 
     private mutating func note(_ entry: JournalEntry, at now: Int64, cost: Double? = nil, waits: Bool = true) {
@@ -210,7 +209,12 @@ struct FairnessChecker {
         guard shares[place].waiting.count == 1 else { return }
         stretches += 1
         shares[place].since = stretches
-        for other in rivals(of: place) where !shares[other].waiting.isEmpty {
+        if shares[place].isReady { begin(place, at: now) }
+    }
+
+    /// Its jobs may be leased from now on.
+    private mutating func begin(_ place: Int, at now: Int64) {
+        for other in rivals(of: place) where shares[other].isReady {
             for pair in [Pair(late: place, early: other), Pair(late: other, early: place)] {
                 let late = shares[pair.late]
                 let owed = (late.mostOwed(at: now) - late.atLastTurn) / late.weight
@@ -222,6 +226,11 @@ struct FairnessChecker {
     private mutating func leaveLine(_ key: JobKey, _ place: Int) {
         guard shares[place].waiting.remove(key) != nil, shares[place].waiting.isEmpty else { return }
         shares[place].since = .max
+        stop(place)
+    }
+
+    /// It begins anew when its jobs may be leased again: from its rivals' clock, as after any pause.
+    private mutating func stop(_ place: Int) {
         for other in rivals(of: place) {
             sinceTurn[Pair(late: place, early: other)] = nil
             sinceBoth[Pair(late: place, early: other)] = nil
@@ -235,7 +244,7 @@ struct FairnessChecker {
     }
 
     /// Once a call is over nobody is held back for whose results there is room. Within the next all slots may be filled.
-    private mutating func lookForRoom() {
+    private mutating func lookForRoom(at now: Int64) {
         var own: [ClientID: Int] = [:]
         for client in kept.values { own[client, default: 0] += 1 }
         for share in shares { own[share.client, default: 0] += share.leases.count }
@@ -245,8 +254,10 @@ struct FairnessChecker {
             let hasRoom =
                 needed * largestResult <= limits.resultBytesPerClient
                 && (needed + all) * largestResult <= limits.resultBytes
+            let wasReady = shares[place].isReady
             shares[place].hasRoom = hasRoom
-            if !hasRoom { shares[place].alwaysHadRoom = false }
+            if wasReady, !hasRoom { stop(place) }
+            if !wasReady, shares[place].isReady { begin(place, at: now) }
         }
     }
 
@@ -279,23 +290,21 @@ struct FairnessChecker {
             let pair = Pair(late: other, early: place)
             let reached = after(pair, at: now)
             comparisons += 1
-            require(reached, since: sinceTurn[pair], pair)
-            if shares[place].alwaysHadRoom {
-                require(reached - shares[place].mostOpen / shares[place].weight, since: sinceBoth[pair], pair)
-            }
+            require(reached, since: sinceTurn[pair], "its last turn", pair)
+            require(reached - shares[place].mostOpen / shares[place].weight, since: sinceBoth[pair], "both wait", pair)
             let turn = Pair(late: place, early: other)
             sinceTurn[turn] = min(sinceTurn[turn] ?? .infinity, before(turn))
         }
         shares[place].atLastTurn = shares[place].most
     }
 
-    private mutating func require(_ reached: Double, since least: Double?, _ pair: Pair) {
+    private mutating func require(_ reached: Double, since least: Double?, _ when: String, _ pair: Pair) {
         // A microsecond for the rounding.
         guard let least, reached - least > 1, violation == nil else { return }
         let late = shares[pair.late], early = shares[pair.early]
         violation =
             "unfair: \(late.client.short), weight \(Int(late.weight)), has \(late.role) jobs waiting, and "
             + "\(early.client.short), weight \(Int(early.weight)), was served \(Int((reached - least) / 1_000)) ms "
-            + "per weight more than it may be"
+            + "per weight more than it may be since \(when)"
     }
 }

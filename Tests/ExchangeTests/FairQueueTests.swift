@@ -192,4 +192,21 @@ import Testing
         while shop.lease(from: [0, 1, 2]) != nil, let handle = shop.running.last?.handle { waiting.remove(handle) }
         #expect(waiting.isEmpty && (0..<3).allSatisfy { shop.queue.count(in: $0) == 0 })
     }
+
+    @Test func whoWasHeldHasSavedUpNothing() {
+        var shop = Shop(seed: 1)
+        for _ in 0..<40 { for client in 0..<2 { shop.push(client, ceiling: 50, actual: 50) } }
+        shop.queue.hold(0, at: shop.now)
+        for _ in 0..<20 {
+            #expect(shop.lease()?.client == 1)
+            _ = shop.end()
+        }
+        shop.queue.resume(0, at: shop.now)
+        var served = [0, 0]
+        for _ in 0..<10 {
+            if let client = shop.lease()?.client { served[client] += 1 }
+            _ = shop.end()
+        }
+        #expect(served == [5, 5])
+    }
 }
