@@ -252,8 +252,13 @@ final class BrokerLoop {
         let uptime = now.uptime + deaf
         if uptime >= nextPost {
             nextPost = uptime + .second
-            board?.post(
-                core, hub, directory, obstacle: isRefusing ? "the journal cannot store: new jobs are refused" : nil)
+            board?.post(core, hub, directory, obstacle: obstacle)
         }
+    }
+
+    /// Why no new jobs are taken; nil: they are.
+    private var obstacle: String? {
+        if drain != nil { return "draining: new jobs are refused" }
+        return isRefusing ? "the journal cannot store: new jobs are refused" : nil
     }
 }

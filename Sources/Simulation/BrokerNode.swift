@@ -277,7 +277,7 @@ final class BrokerNode {
         guard let core else { return }
         world.checker.audit(core.snapshot, limits: world.configuration.limits)
         guard journal.isIdle else { return }
-        world.checker.audit(core.jobReports(), at: id) { core.jobReport($0) }
+        world.checker.audit(core.jobReports(), at: id) { core.standing(of: $0) }
     }
 
     /// The operator replays dead letters.

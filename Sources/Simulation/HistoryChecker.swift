@@ -204,8 +204,8 @@ struct HistoryChecker {
     ///
     /// - Parameters:
     ///   - reports: of all jobs that are not over.
-    ///   - look: the report of one.
-    mutating func audit(_ reports: [JobReport], at broker: BrokerID, _ look: (JobKey) -> JobReport?) {
+    ///   - look: where one is, that may be over.
+    mutating func audit(_ reports: [JobReport], at broker: BrokerID, _ look: (JobKey) -> (state: JobReport.State, generation: UInt32)?) {
         let records = records[broker] ?? [:]
         var seen: Set<JobKey> = []
         for report in reports {
