@@ -176,7 +176,11 @@ let testTargets: [Target] = [
     tests("Fabric", ["Fabric", "Exchange", "Wire", "ZeroMQ", "Sodium", logging]),
     tests(
         "Broker",
-        ["Broker", "Chain", "Exchange", "Fabric", "Journal", "Trust", "Wire", "Sodium", "ZeroMQ", logging, lifecycle]),
+        [
+            "Broker", "Chain", "Exchange", "Fabric", "Journal", "Monitoring", "Trust", "Wire", "Sodium", "ZeroMQ",
+            logging,
+            lifecycle,
+        ]),
     tests(
         "LoadTest",
         [

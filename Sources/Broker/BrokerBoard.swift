@@ -12,7 +12,7 @@ struct BrokerBoard {
     private let board: StatusBoard
     private let name: String
     /// When each unfinished job was accepted, and whether it was leased since; uptime in nanoseconds.
-    private var accepted: [JobKey: (at: Int64, isLeased: Bool)] = [:]
+    private(set) var accepted: [JobKey: (at: Int64, isLeased: Bool)] = [:]
     private var durations = DurationHistogram()
     private var waits = DurationHistogram()
     /// What these were, a line a second, for the last quarter of a minute.
@@ -36,8 +36,9 @@ struct BrokerBoard {
             waits.record(nanoseconds: now - job.at)
         case .finished(let key, _, _, _):
             if let job = accepted.removeValue(forKey: key) { durations.record(nanoseconds: now - job.at) }
-        case .ended(let key, _): accepted[key] = nil
-        case .suspected, .acknowledged, .forgotten: break
+        // Without a result: over, given up, or done at another broker.
+        case .ended(let key, _), .acknowledged(let key): accepted[key] = nil
+        case .suspected, .forgotten: break
         }
     }
 

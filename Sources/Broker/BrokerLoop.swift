@@ -256,8 +256,13 @@ final class BrokerLoop {
         if uptime >= nextPost {
             nextPost = uptime + .second
             board?.post(
-                core, hub, directory, journal.state.figures, hold: settings.core.limits.bytes,
-                obstacle: isRefusing ? "the journal cannot store: new jobs are refused" : nil)
+                core, hub, directory, journal.state.figures, hold: settings.core.limits.bytes, obstacle: obstacle)
         }
+    }
+
+    /// Why no new jobs are taken; nil: they are.
+    private var obstacle: String? {
+        if drain != nil { return "draining: new jobs are refused" }
+        return isRefusing ? "the journal cannot store: new jobs are refused" : nil
     }
 }

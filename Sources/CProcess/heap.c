@@ -1,6 +1,8 @@
 #include "cprocess.h"
 
+#include <errno.h>
 #include <malloc.h>
+#include <sys/resource.h>
 
 void cprocess_keep_heap(size_t bytes) {
 #ifdef __GLIBC__
@@ -10,4 +12,9 @@ void cprocess_keep_heap(size_t bytes) {
 #else
     (void)bytes;
 #endif
+}
+
+int cprocess_limit_memory(size_t bytes) {
+    struct rlimit limit = {bytes, bytes};
+    return setrlimit(RLIMIT_DATA, &limit) == 0 ? 0 : errno;
 }

@@ -9,7 +9,7 @@ extension BrokerCore {
         case .cancel(let cancel): withJob(cancel.jobID, of: client) { $0.cancel($1, of: client) }
         case .resultAck(let ack): withJob(ack.jobID, of: client) { $0.acknowledge($1, of: client) }
         case .fetch(let fetch):
-            for id in fetch.jobID { withJob(id, of: client) { $0.fetch($1, of: client) } }
+            for id in fetch.jobID.prefix(Self.jobsPerFetch) { withJob(id, of: client) { $0.fetch($1, of: client) } }
             deliver(to: client)
         case .statusQuery(let query): status(query, of: client)
         case .keys:
@@ -45,10 +45,9 @@ extension BrokerCore {
             return resubmit(earlier, envelope: bytes, sealed: sealed, by: client)
         }
         if let tombstone = clients[client].tombstones[envelope.job] {
-            if tombstone.envelope == bytes { return tell(tombstone.end, envelope.job, client) }
+            if tombstone.isOf(bytes) { return tell(tombstone.end, envelope.job, client) }
             // A job that expired may come again under a key and a lifetime that are valid now: the same job, its next generation.
-            guard tombstone.end == .ended(.expired), let former = try? Envelope(bytes: tombstone.envelope),
-                former.generation < envelope.generation
+            guard tombstone.end == .ended(.expired), tombstone.generation < envelope.generation
             else { return conflict(envelope.job, client) }
         }
         if let (code, message, retryAfter) = refusal(
@@ -63,9 +62,9 @@ extension BrokerCore {
 
     /// Whether this envelope is a later generation of the job, and the operator has not to decide on that first.
     private func isEarlier(_ handle: JobHandle, than envelope: Envelope) -> Bool {
-        guard let job = jobs[handle], let former = try? Envelope(bytes: job.envelope) else { return false }
+        guard let job = jobs[handle] else { return false }
         if case .deadLetter = job.state { return false }
-        return former.generation < envelope.generation
+        return job.generation < envelope.generation
     }
 
     private mutating func accept(_ envelope: Envelope, sealed: [UInt8], by client: Int) {
@@ -90,14 +89,14 @@ extension BrokerCore {
         let bytes = envelope.bytes.count + sealed.count + Job.overhead
         let handle = jobs.insert(
             Job(
-                key: envelope.key, client: client, lane: lane, kind: envelope.kind, envelope: envelope.bytes,
-                sealed: sealed,
+                key: envelope.key, client: client, lane: lane, kind: envelope.kind, generation: envelope.generation,
+                envelope: envelope.bytes, sealed: sealed,
                 expires: envelope.expires, cost: cost, highestCost: hasCeiling ? cost : configuration.maximumCost,
                 bytes: bytes))
         clients[client].jobs[envelope.job] = handle
         clients[client].usage.add(bytes: bytes)
         usage.add(bytes: bytes)
-        wallTimers.add(.job(handle), due: envelope.expires)
+        wallTimers.add(.job(client: client, envelope.job), due: envelope.expires)
         return handle
     }
 
@@ -132,17 +131,13 @@ extension BrokerCore {
         guard takesJobs else {
             return (.storage, "the broker cannot store jobs now; try again later", limits.retryAfter)
         }
-        guard clients[client].tombstones.count < limits.tombstonesPerClient else {
-            return (
-                .tooManyJobs, "too many of your jobs are over and not expired; let jobs expire sooner",
-                limits.retryAfter * 10
-            )
-        }
-        guard usage.tombstones < limits.tombstoneBytes else {
-            return (.brokerFull, "the broker remembers as many jobs as it may; try again later", limits.retryAfter * 10)
-        }
         let bytes = envelope.bytes.count + sealedBytes + Job.overhead
         var own = clients[client].usage, all = usage
+        if earlier == nil, clients[client].tombstones[envelope.job] == nil,
+            let (code, message) = Usage.refusal(ofMemory: own, all: all, limits: limits)
+        {
+            return (code, message, limits.retryAfter * 10)
+        }
         if let earlier = earlier.flatMap({ jobs[$0] }) {
             own.remove(bytes: earlier.bytes)
             all.remove(bytes: earlier.bytes)
@@ -158,11 +153,17 @@ extension BrokerCore {
         if case .inMailbox = job.state { samePayload = true }
         guard job.envelope == envelope, samePayload else { return conflict(job.key.job, client) }
         if case .deadLetter = job.state { return tell(.ended(.deadLetter), job.key.job, client) }
-        tellAccepted(job.key.job, (try? Envelope(bytes: envelope))?.generation ?? 0, client)
+        tellAccepted(job.key.job, job.generation, client)
         deliver(to: client)
     }
 
     // MARK: the rest
+
+    /// A message that names more jobs is answered for the first of them: what one message costs the broker is bounded, so that
+    /// nobody waits long behind it.
+    static let jobsPerFetch = 64
+    /// Here the answer is one message.
+    static let jobsPerStatus = 4_096
 
     private mutating func cancel(_ id: JobID, of client: Int) {
         if let handle = clients[client].jobs[id] {
@@ -192,11 +193,10 @@ extension BrokerCore {
     private mutating func status(_ query: WireStatusQuery, of client: Int) {
         var status = roleStatus()
         if query.jobID.isEmpty {
-            status.job = clients[client].jobs.values.sorted { $0.index < $1.index }.compactMap {
-                jobs[$0].map(Self.status)
-            }
+            status.job = clients[client].jobs.values.sorted { $0.index < $1.index }.prefix(Self.jobsPerStatus)
+                .compactMap { jobs[$0].map(Self.status) }
         } else {
-            status.job = query.jobID.prefix(4096).map { field in
+            status.job = query.jobID.prefix(Self.jobsPerStatus).map { field in
                 guard let id = JobID(field) else { return WireJobStatus() }
                 if let handle = clients[client].jobs[id], let job = jobs[handle] { return Self.status(job) }
                 var status = WireJobStatus()

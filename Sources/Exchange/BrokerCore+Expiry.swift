@@ -5,8 +5,12 @@ extension BrokerCore {
         // First: what is over is not to be leased any more.
         while let timer = wallTimers.take(until: now.wall) {
             switch timer {
-            case .job(let handle): checkExpiry(of: handle)
-            case .tombstone(let client, let id): checkTombstone(id, of: client)
+            case .job(let client, let id):
+                if let handle = clients[client].jobs[id] {
+                    checkExpiry(of: handle)
+                } else {
+                    checkTombstone(id, of: client)
+                }
             }
         }
         while let timer = timers.take(until: now.uptime) {
@@ -24,8 +28,13 @@ extension BrokerCore {
 
     private mutating func checkExpiry(of handle: JobHandle) {
         guard let job = jobs[handle] else { return }
-        if job.expires <= now.wall { return end(handle, .ended(.expired)) }
-        if case .inMailbox(let delivery) = job.state, delivery.keptUntil <= now.wall { end(handle, .ended(.expired)) }
+        switch job.state {
+        // What brought workers down is for the operator to look at, be it on Monday.
+        case .deadLetter: return
+        case .inMailbox(let delivery) where delivery.keptUntil <= now.wall: end(handle, .ended(.expired))
+        case _ where job.expires <= now.wall: end(handle, .ended(.expired))
+        default: return
+        }
     }
 
     /// The one way out of the table, from whatever state: stored, told to client and worker, remembered until it expires.
@@ -63,31 +72,34 @@ extension BrokerCore {
 
     mutating func remember(_ job: Job, _ jobEnd: JobEnd) {
         forget(job.key.job, of: job.client)
-        let tombstone = Tombstone(
-            envelope: job.envelope, end: jobEnd, expires: job.expires, attempts: job.attempts)
-        clients[job.client].tombstones[job.key.job] = tombstone
-        usage.tombstones += tombstone.bytes
-        wallTimers.add(
-            .tombstone(client: job.client, job.key.job), due: job.expires + configuration.limits.tombstoneGrace)
+        clients[job.client].tombstones[job.key.job] = Tombstone(job, jobEnd)
+        clients[job.client].usage.tombstones += 1
+        usage.tombstones += 1
+        // Before it expires the job's own timer is still to come.
+        if job.expires <= now.wall {
+            wallTimers.add(
+                .job(client: job.client, job.key.job), due: job.expires + configuration.limits.tombstoneGrace)
+        }
     }
 
     @discardableResult
     mutating func forget(_ id: JobID, of client: Int) -> Tombstone? {
-        let tombstone = clients[client].tombstones.removeValue(forKey: id)
-        usage.tombstones -= tombstone?.bytes ?? 0
+        guard let tombstone = clients[client].tombstones.removeValue(forKey: id) else { return nil }
+        clients[client].usage.tombstones -= 1
+        usage.tombstones -= 1
         return tombstone
     }
 
     private mutating func checkTombstone(_ id: JobID, of client: Int) {
         // A later generation of the job has a later timer of its own.
-        guard let tombstone = clients[client].tombstones[id],
-            tombstone.expires + configuration.limits.tombstoneGrace <= now.wall
-        else { return }
+        guard let tombstone = clients[client].tombstones[id], tombstone.expires <= now.wall else { return }
+        let due = tombstone.expires + configuration.limits.tombstoneGrace
+        guard due <= now.wall else { return wallTimers.add(.job(client: client, id), due: due) }
         forget(id, of: client)
         actions.append(.append(.forgotten(JobKey(client: clients[client].id, job: id))))
     }
 
-    /// The job crashed alone too often. It stays in the table, with its bytes, for the operator to replay or drop.
+    /// The job crashed alone too often. It stays in the table, with its bytes, for the operator to replay or drop, past its expiry too.
     mutating func bury(_ handle: JobHandle) {
         guard let job = jobs[handle] else { return }
         counters.deadLetters += 1

@@ -7,7 +7,6 @@ package struct BrokerHoldings: Hashable, Sendable {
     package var checkpoints = 0
     /// Jobs that are remembered.
     package var tombstones = 0
-    package var tombstoneEnvelopes = 0
 
     /// The broker's own counts, by which it takes and refuses jobs: these include what each job weighs beside its payload.
     package var countedJobs = 0
@@ -18,7 +17,7 @@ package struct BrokerHoldings: Hashable, Sendable {
 
     /// What a job, and the memory of one, weigh in these counts beside their bytes.
     package static let jobOverhead = Job.overhead
-    package static let tombstoneOverhead = Tombstone.overhead
+    package static let tombstoneWeight = Tombstone.weight
 
     package init() {}
 }
@@ -38,7 +37,6 @@ extension BrokerCore {
         }
         for client in clients {
             holdings.tombstones += client.tombstones.count
-            for tombstone in client.tombstones.values { holdings.tombstoneEnvelopes += tombstone.envelope.count }
         }
         holdings.countedJobs = usage.jobs
         holdings.countedBytes = usage.bytes

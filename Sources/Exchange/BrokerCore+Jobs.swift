@@ -16,14 +16,16 @@ extension BrokerCore {
         }
     }
 
-    /// Nil: no such job is known here.
+    /// Nil: it is over, or no such job is known here.
     package func jobReport(_ key: JobKey) -> JobReport? {
+        clientPlaces[key.client].flatMap { clients[$0].jobs[key.job] }.flatMap { jobs[$0] }.flatMap { report(of: $0) }
+    }
+
+    /// Of a job that may be over. Nil: no such job is known here.
+    package func standing(of key: JobKey) -> (state: JobReport.State, generation: UInt32)? {
         guard let client = clientPlaces[key.client] else { return nil }
-        if let handle = clients[client].jobs[key.job] { return jobs[handle].flatMap { report(of: $0) } }
-        guard let tombstone = clients[client].tombstones[key.job],
-            let envelope = try? Envelope(bytes: tombstone.envelope)
-        else { return nil }
-        return JobReport(envelope, .init(tombstone.end), attempts: tombstone.attempts)
+        if let handle = clients[client].jobs[key.job] { return jobs[handle].map { (.init($0.state), $0.generation) } }
+        return clients[client].tombstones[key.job].map { (.init($0.end), $0.generation) }
     }
 
     /// Queues a dead letter again, its crashes forgiven; it still runs alone.
@@ -32,8 +34,10 @@ extension BrokerCore {
     package mutating func retry(_ key: JobKey, at moment: Moment) -> [BrokerAction]? {
         guard let handle = deadLetter(key), let job = jobs[handle] else { return nil }
         begin(moment)
-        // It may have expired at this very moment.
-        guard jobs[handle] != nil else { return finish() }
+        guard job.expires > now.wall else {
+            end(handle, .ended(.expired))
+            return finish()
+        }
         _ = jobs.update(handle) { job in
             job.crashes = 0
             job.memoryFailures = 0

@@ -61,7 +61,7 @@ extension BrokerCore {
     package var snapshot: BrokerSnapshot {
         BrokerSnapshot(
             counters: counters, sessions: sessions.openCount, jobs: usage.jobs, bytes: usage.bytes,
-            tombstones: clients.reduce(0) { $0 + $1.tombstones.count }, roles: roles())
+            tombstones: usage.tombstones, roles: roles())
     }
 
     func roleStatus() -> WireStatus {

@@ -25,7 +25,7 @@ extension BrokerCore {
             case .delayed, .leased, nil: break
             }
         }
-        count.over = clients.reduce(0) { $0 + $1.tombstones.count }
+        count.over = usage.tombstones
         return count
     }
 

@@ -29,7 +29,7 @@ extension BrokerCore {
                 Delivery(header: header.bytes, sealed: sealed, fence: header.fence, keptUntil: keptUntil))
         }
         clients[job.client].mailbox.put(handle)
-        if keptUntil < job.expires { wallTimers.add(.job(handle), due: keptUntil) }
+        if keptUntil < job.expires { wallTimers.add(.job(client: job.client, job.key.job), due: keptUntil) }
     }
 
     /// Sends results for as long as the client's window has room.

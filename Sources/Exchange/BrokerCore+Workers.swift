@@ -12,7 +12,7 @@ extension BrokerCore {
             workers[worker].versionsInUse = Array(heartbeat.versionInUse.prefix(Self.versionsPerWorker))
             send(.pong(pong(to: worker)), to: connection)
         case .progress(let progress):
-            for job in progress.job { self.progress(job, of: worker) }
+            for job in progress.job.prefix(Int(configuration.slotsPerWorker)) { self.progress(job, of: worker) }
         case .checkpoint(let checkpoint): store(checkpoint, frames.attachments[0], from: worker)
         case .workerResult(let result):
             receive(result, header: frames.attachments[0], sealed: frames.attachments[1], from: worker)
@@ -36,13 +36,17 @@ extension BrokerCore {
         guard let run = RunID(ready.runID), configuration.runs.contains(run) else {
             return dismiss(connection, "the run that READY names is not served here")
         }
-        let roles = Set(ready.role.compactMap(WorkerRole.init(rawValue:)))
+        let roles = Set(ready.role.prefix(WorkerRole.allCases.count + 1).compactMap(WorkerRole.init(rawValue:)))
         guard roles.count == ready.role.count, !roles.isEmpty, roles.isSubset(of: workers[worker].allowed) else {
             return dismiss(connection, "READY names a role that the worker's certificate does not")
         }
-        let keys = ready.poolKeyID.compactMap { PoolKeyID($0) }
+        let keys = ready.poolKeyID.prefix(Self.keysPerWorker + 1).compactMap { PoolKeyID($0) }
         guard keys.count == ready.poolKeyID.count, keys.count <= Self.keysPerWorker else {
             return dismiss(connection, "READY names at most \(Self.keysPerWorker) pool keys of 16 bytes")
+        }
+        // Results that wait to be confirmed are among them.
+        guard ready.held.count <= 2 * configuration.slotsPerWorker else {
+            return dismiss(connection, "READY names at most \(2 * configuration.slotsPerWorker) jobs that are held")
         }
         withdraw(worker)
         let isFirst = !workers[worker].ready

@@ -142,6 +142,6 @@ enum Timer: Sendable {
 }
 
 enum WallTimer: Sendable {
-    case job(JobHandle)
-    case tombstone(client: Int, JobID)
+    /// It expires, or its result is not kept any longer, or it is over and need not be remembered any more.
+    case job(client: Int, JobID)
 }

@@ -30,12 +30,10 @@ extension ClientCore {
             case .cancelling: sendCancel(id)
             }
         }
-        for start in stride(from: 0, to: asked.count, by: Self.idsPerQuery) {
-            query(Array(asked[start..<min(start + Self.idsPerQuery, asked.count)]), own: true)
+        for start in stride(from: 0, to: asked.count, by: BrokerCore.jobsPerStatus) {
+            query(Array(asked[start..<min(start + BrokerCore.jobsPerStatus, asked.count)]), own: true)
         }
     }
-
-    private static let idsPerQuery = 4096
 
     mutating func lose(_ loss: LinkLoss) {
         forgetSession()

@@ -30,6 +30,7 @@ struct Job: Sendable {
     let client: Int
     let lane: Int
     let kind: WireJobKind
+    let generation: UInt32
     let envelope: [UInt8]
     /// Empty once it is done.
     var sealed: [UInt8]
@@ -103,19 +104,35 @@ struct Delivery: Sendable {
 
 /// What is remembered of a job that is over, so that its id cannot be taken for another job.
 ///
-/// Only the envelope is compared: it holds a key that an honest client draws anew for every sealed text.
+/// Only the envelope is compared: it holds a key that an honest client draws anew for every sealed text. Of the envelope a hash is
+/// kept: whoever finds another with the same one is told that his own job is over, and nobody else hears of it.
 struct Tombstone: Sendable {
-    let envelope: [UInt8]
+    private let envelope: Int
+    let generation: UInt32
+    let attempts: UInt32
     let end: JobEnd
     /// Unix time in milliseconds.
     let expires: Int64
-    let attempts: UInt32
 
-    /// What it weighs.
-    var bytes: Int { envelope.count + Self.overhead }
+    /// About what it takes of the process's memory, with its timer and what the journal keeps of it there.
+    static let weight = 512
 
-    static let largest = Envelope.maximumLength + overhead
-    static let overhead = 256
+    init(_ job: Job, _ end: JobEnd) {
+        envelope = Self.hash(job.envelope)
+        generation = job.generation
+        attempts = job.attempts
+        self.end = end
+        expires = job.expires
+    }
+
+    func isOf(_ envelope: [UInt8]) -> Bool { self.envelope == Self.hash(envelope) }
+
+    /// Keyed anew in every process, so that nobody can reckon it.
+    private static func hash(_ bytes: [UInt8]) -> Int {
+        var hasher = Hasher()
+        bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+        return hasher.finalize()
+    }
 }
 
 /// How a job came to its end.

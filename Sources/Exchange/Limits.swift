@@ -17,10 +17,8 @@ package struct Limits: Hashable, Sendable {
     package var bytesPerResult = 32 << 20
     /// Of all checkpoints. One that finds no room is not kept, and the one before it stays.
     package var checkpointBytes = 64 << 20
-    /// Jobs that are over and are remembered until they expire.
-    package var tombstonesPerClient = 20_000
-    /// Bytes of what is remembered of them, of all clients.
-    package var tombstoneBytes = 256 << 20
+    /// Jobs whose ids cannot be taken for others: those that are not over, and those that are until they expire.
+    package var remembered = 2_000_000
     /// An envelope may expire at most so far in the future, in milliseconds.
     package var longestLife: Int64 = 8 * 24 * 3_600_000
     /// A result is kept no longer than this, in milliseconds.
@@ -44,7 +42,7 @@ package struct Limits: Hashable, Sendable {
     }
 
     /// What jobs, results and memories of jobs can take at most, whatever clients do.
-    package var memory: Int { bytes + resultBytes + tombstoneBytes }
+    package var memory: Int { bytes + resultBytes + remembered * Tombstone.weight }
 }
 
 /// What is kept now, of one client or in all.
@@ -55,8 +53,11 @@ struct Usage: Hashable, Sendable {
     var results = 0
     /// Kept free for the results of jobs that are leased.
     var expected = 0
-    /// Not part of `bytes`.
+    /// Jobs that are over and remembered; not part of `bytes`.
     var tombstones = 0
+
+    /// Jobs whose ids are taken.
+    var remembered: Int { jobs + tombstones }
 
     /// Why another job of this size cannot be taken; nil: it can. Of what is free in all a client takes half at most, so those that
     /// come with many jobs leave room for those with few.
@@ -76,6 +77,20 @@ struct Usage: Hashable, Sendable {
             return (.brokerFull, "the broker is full; try again later")
         }
         return nil
+    }
+
+    /// Why another id cannot be remembered; nil: it can. Shared like the rest, though no job of another client's could give the room
+    /// back sooner: what is over stays until it expires. A job takes its place when it comes, so there is one when it is over.
+    static func refusal(ofMemory client: Usage, all: Usage, limits: Limits) -> (code: WireCode, message: String)? {
+        let free = limits.remembered - all.remembered
+        guard client.remembered >= free else { return nil }
+        guard free > 0, client.remembered > 0 else {
+            return (.brokerFull, "the broker remembers as many jobs as it may; try again later")
+        }
+        return (
+            .tooManyJobs,
+            "the broker remembers \(client.remembered) of your jobs, your share, until they expire; let jobs expire sooner"
+        )
     }
 
     mutating func add(bytes: Int) {

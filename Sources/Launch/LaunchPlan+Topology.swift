@@ -58,6 +58,8 @@ private struct Planner {
                         ["--clients", .value(node: name, key: "clients", before: broker.clients)],
                         ["--workers", .value(node: name, key: "workers", before: broker.workers)],
                         ["--journal", journal(of: broker)],
+                        // More than its limits come to: see docs/operations.md.
+                        ["--memory", "4096"],
                         ["--announce", text(endpoints), "--metrics", text(folder.metrics(name))]))
             ],
             readyFile: endpoints.path)

@@ -1,4 +1,3 @@
-package import Foundation
 package import Observability
 internal import Synchronization
 
@@ -11,14 +10,22 @@ package final class StatusBoard: Sendable {
         var status: [JSONValue.Field] = []
         /// Why it cannot do its work now; nil: it can.
         var obstacle: String? = "starting"
-        var renewed = Date.distantPast
+        /// nil: it said nothing yet.
+        var renewed: SuspendingClock.Instant?
     }
 
     private let state = Mutex(State())
-    private let limit: TimeInterval
+    private let limit: Duration
+    /// Not the clock on the wall, which may be put right while a role works.
+    private let now: @Sendable () -> SuspendingClock.Instant
 
-    /// - Parameter limit: seconds without a word after which the role counts as hung.
-    package init(limit: TimeInterval = 15) { self.limit = limit }
+    /// - Parameter limit: without a word for so long the role counts as hung.
+    package init(
+        limit: Duration = .seconds(15), now: @escaping @Sendable () -> SuspendingClock.Instant = { SuspendingClock.now }
+    ) {
+        self.limit = limit
+        self.now = now
+    }
 
     /// - Parameters:
     ///   - status: what `/status` tells, for `collafuse top`.
@@ -28,7 +35,7 @@ package final class StatusBoard: Sendable {
             state.page = page.text
             state.status = status
             state.obstacle = obstacle
-            state.renewed = Date()
+            state.renewed = now()
         }
     }
 
@@ -40,10 +47,9 @@ package final class StatusBoard: Sendable {
 
     /// Since when the role has said nothing; nil: it lives.
     var hang: String? {
-        let renewed = state.withLock { $0.renewed }
         // Before its first word it is starting, for which there is no limit.
-        guard renewed != .distantPast else { return nil }
-        let silence = Date().timeIntervalSince(renewed)
-        return silence > limit ? "nothing was heard of its loop for \(Int(silence)) s" : nil
+        guard let renewed = state.withLock({ $0.renewed }) else { return nil }
+        let silence = renewed.duration(to: now())
+        return silence > limit ? "nothing was heard of its loop for \(silence.components.seconds) s" : nil
     }
 }

@@ -109,7 +109,7 @@ final class BrokerNode {
             fairness?.named(ready.held.compactMap(Self.key), at: world.now)
             return nil
         case .workerResult(let result):
-            guard let key = Self.key(of: result.job), core?.jobReport(key)?.state == .leased else { return nil }
+            guard let key = Self.key(of: result.job), core?.standing(of: key)?.state == .leased else { return nil }
             return result.cost
         default: return nil
         }
@@ -338,7 +338,7 @@ final class BrokerNode {
         world.checker.audit(holdings, limits: world.configuration.limits)
         guard journal.isIdle else { return }
         world.checker.audit(holdings, at: id)
-        world.checker.audit(core.jobReports(), at: id) { core.jobReport($0) }
+        world.checker.audit(core.jobReports(), at: id) { core.standing(of: $0) }
     }
 
     /// The operator replays dead letters.

@@ -212,8 +212,10 @@ struct HistoryChecker {
     ///
     /// - Parameters:
     ///   - reports: of all jobs that are not over.
-    ///   - look: the report of one.
-    mutating func audit(_ reports: [JobReport], at broker: BrokerID, _ look: (JobKey) -> JobReport?) {
+    ///   - look: where one is, that may be over.
+    mutating func audit(
+        _ reports: [JobReport], at broker: BrokerID, _ look: (JobKey) -> (state: JobReport.State, generation: UInt32)?
+    ) {
         let records = records[broker] ?? [:]
         var seen: Set<JobKey> = []
         for report in reports {
@@ -250,11 +252,8 @@ struct HistoryChecker {
         bound(holdings.countedBytes - holdings.countedResults, limits.bytes, "bytes of jobs")
         bound(holdings.checkpoints, limits.checkpointBytes, "bytes of checkpoints")
         let weight = holdings.payloads + holdings.checkpoints + holdings.jobs * BrokerHoldings.jobOverhead
-        // A job that was taken while there was room is remembered in any case.
-        let memories = holdings.tombstoneEnvelopes + holdings.tombstones * BrokerHoldings.tombstoneOverhead
-        bound(
-            weight + memories, limits.memory + Envelope.maximumLength + BrokerHoldings.tombstoneOverhead, "bytes in all"
-        )
+        bound(holdings.jobs + holdings.tombstones, limits.remembered, "jobs that it remembers")
+        bound(weight + holdings.tombstones * BrokerHoldings.tombstoneWeight, limits.memory, "bytes in all")
     }
 
     /// What the broker holds, and what it counts, is what the stored entries add up to. Checkpoints alone are in no journal: how many bytes of
@@ -265,7 +264,6 @@ struct HistoryChecker {
         for record in (records[broker] ?? [:]).values {
             if case .over = record.place {
                 expected.tombstones += 1
-                expected.tombstoneEnvelopes += record.envelope
                 continue
             }
             expected.jobs += 1
@@ -279,8 +277,7 @@ struct HistoryChecker {
         expected.countedBytes =
             expected.payloads + expected.checkpoints + expected.jobs * BrokerHoldings.jobOverhead
         expected.countedResults = results
-        expected.countedTombstones =
-            expected.tombstoneEnvelopes + expected.tombstones * BrokerHoldings.tombstoneOverhead
+        expected.countedTombstones = expected.tombstones
         for (what, count) in Self.counts {
             let held = holdings[keyPath: count], due = expected[keyPath: count]
             require(held == due, "\(broker.short) has \(held) \(what); by what is stored it is \(due)")
@@ -290,9 +287,9 @@ struct HistoryChecker {
     private static var counts: [(String, KeyPath<BrokerHoldings, Int>)] {
         [
             ("jobs", \.jobs), ("bytes of payloads", \.payloads), ("memories of jobs", \.tombstones),
-            ("bytes of remembered envelopes", \.tombstoneEnvelopes), ("jobs by its count", \.countedJobs),
+            ("jobs by its count", \.countedJobs),
             ("bytes by its count", \.countedBytes), ("bytes of results by its count", \.countedResults),
-            ("bytes of memories by its count", \.countedTombstones),
+            ("memories of jobs by its count", \.countedTombstones),
         ]
     }
 

@@ -84,8 +84,24 @@ struct BrokerRun: AsyncParsableCommand {
         help: ArgumentHelp("Seconds without progress after which a job is given to another worker.", valueName: "s"))
     var lease = 15
 
-    @Option(help: ArgumentHelp("Megabytes of jobs held at most, of all clients; results have 256 MB beside.", valueName: "MB"))
+    @Option(
+        help: ArgumentHelp(
+            "Megabytes of jobs held at most, of all clients; results have 256 MB beside.", valueName: "MB"))
     var hold = 256
+
+    @Option(
+        help: ArgumentHelp(
+            "Jobs remembered at most, of all clients: those it has, and those that are over until they expire.",
+            valueName: "number"))
+    var remember = 2_000_000
+
+    @Option(
+        help: ArgumentHelp(
+            """
+            Megabytes of memory at most. What would need more ends the broker; whoever supervises it starts it again, and nothing \
+            is lost. (default: no limit)
+            """, valueName: "MB"))
+    var memory: Int?
 
     @Option(help: ArgumentHelp("Seconds that a drain waits for jobs under way.", valueName: "s"))
     var drainLimit = 120
@@ -97,11 +113,24 @@ struct BrokerRun: AsyncParsableCommand {
         guard (1...86_400).contains(lease) else { throw ValidationError("--lease is 1 to 86400 seconds") }
         guard (0...86_400).contains(drainLimit) else { throw ValidationError("--drain-limit is 0 to 86400 seconds") }
         guard (1...1_000_000).contains(hold) else { throw ValidationError("--hold is 1 to 1000000 MB") }
+        guard (1_000...1_000_000_000).contains(remember) else {
+            throw ValidationError("--remember is 1000 to 1000000000 jobs")
+        }
+        guard memory.map({ (128...16_000_000).contains($0) }) ?? true else {
+            throw ValidationError("--memory is 128 to 16000000 MB")
+        }
     }
 
     func run() async throws {
         // A seventh of the processor time of a broker under load would go into getting back what was just given away.
         cprocess_keep_heap(64 << 20)
+        if let memory {
+            // What a peer sends of a message that it never ends lies in libzmq, which has no limit for it.
+            let failure = cprocess_limit_memory(memory << 20)
+            guard failure == 0 else {
+                throw CommandFailure("--memory cannot be set: \(String(cString: strerror(failure)))")
+            }
+        }
         let journal = journal ?? .sqlite(JournalOption.file(besideKit: kit))
         let kit = try NodeKit(opening: URL(filePath: kit))
         let logger = logs.logger(kit.name.description)
@@ -109,6 +138,7 @@ struct BrokerRun: AsyncParsableCommand {
         settings.core.lease = Int64(lease) * .second
         settings.drainLimit = Int64(drainLimit)
         settings.core.limits.bytes = hold << 20
+        settings.core.limits.remembered = remember
         settings.core.limits.bytesPerClient = min(settings.core.limits.bytesPerClient, hold << 20)
         let metrics = try metrics.map { try MetricsLog(appendingTo: URL(filePath: $0), node: kit.name.description) }
         let shown = monitoring.monitoring(logger)

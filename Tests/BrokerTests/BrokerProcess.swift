@@ -43,6 +43,7 @@ final class BrokerProcess {
     deinit { kill() }
 
     var output: String { (try? String(contentsOf: log, encoding: .utf8)) ?? "" }
+    var isRunning: Bool { process.isRunning }
     var identifier: Int32 { process.processIdentifier }
 
     /// Where it listens, once it does.

@@ -3,6 +3,7 @@ import Exchange
 import Fabric
 import Foundation
 import Logging
+import Monitoring
 import Sodium
 import Synchronization
 import Testing
@@ -81,11 +82,13 @@ final class RunningBroker: Sendable {
     private let task: Task<Void, any Error>
 
     init(
-        _ world: World, settings: BrokerSettings? = nil, journal: BrokerService.MakeJournal? = nil
+        _ world: World, settings: BrokerSettings? = nil, journal: BrokerService.MakeJournal? = nil,
+        board: StatusBoard? = nil, drains: AsyncStream<Void>? = nil
     ) async throws {
         let (ports, said) = AsyncStream.makeStream(of: [Side: String].self)
         let broker = BrokerService(
-            settings: settings ?? world.settings(), kit: world.brokerKit, journal: journal, logger: quiet
+            settings: settings ?? world.settings(), kit: world.brokerKit, journal: journal, board: board,
+            drains: drains, logger: quiet
         ) { said.yield($0) }
         let task = Task {
             defer { said.finish() }

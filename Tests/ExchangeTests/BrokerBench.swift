@@ -177,6 +177,12 @@ struct BrokerBench {
         return status.job.first?.state
     }
 
+    /// Lines of the STATUS that came.
+    var statusLines: Int? {
+        guard case .status(let status) = sent.first?.body else { return nil }
+        return status.job.count
+    }
+
     // MARK: a worker's words
 
     /// - Parameter bytes: of the result; nil: few.

@@ -62,7 +62,7 @@ import Wire
         #expect(bench.deadLetters.isEmpty && bench.core.snapshot.jobs == 0)
         let again = bench.core.retry(key, at: bench.moment)
         #expect(again?.isEmpty == nil)
-        #expect(bench.core.jobReport(key)?.state == .cancelled)
+        #expect(bench.core.standing(of: key)?.state == .cancelled)
     }
 
     @Test("a pass that fails suspects those who shared it; one that fails alone is given up, its words kept")
@@ -88,7 +88,7 @@ import Wire
             bench.say(.ping(WirePing()), as: &worker)
         }
         #expect(bench.deadLetters == [poison] && attempts == [poison.job: 3, identifier(2): 1])
-        let report = try #require(bench.core.jobReport(poison))
+        let report = try #require(bench.core.jobReports(in: .deadLetter).first)
         #expect(report.state == .deadLetter && report.crashes == 3 && report.attempts == 4 && report.isSuspect)
         #expect(report.lastLoss?.reason == "no kernel" && report.lastLoss?.worker == identifier(1))
         #expect(bench.core.jobReports(in: .inMailbox).map(\.key.job) == [identifier(2)])

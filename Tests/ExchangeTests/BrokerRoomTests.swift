@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 import Wire
 
@@ -38,7 +39,7 @@ import Wire
         bench.finish(bench.leased[0].job, bytes: 2_000, as: &worker)
         var taken = 0
         for number in 1...40 {
-            guard bench.core.jobReport(JobKey(client: identifier(1), job: identifier(number)))?.state == .inMailbox
+            guard bench.core.standing(of: JobKey(client: identifier(1), job: identifier(number)))?.state == .inMailbox
             else { continue }
             let isWaiting = !bench.core.jobReports(in: .queued).isEmpty
             bench.acknowledge(identifier(number), as: &sloth)
@@ -97,24 +98,81 @@ import Wire
         #expect(bench.ended == [.tooLarge])
     }
 
-    @Test("what is remembered of jobs that are over is bounded, too")
+    @Test("clients that fill the memory of jobs that are over leave room in it for others, until their jobs expire")
     func tombstones() {
-        var bench = bench { $0.tombstoneBytes = 5_000 }
-        var client = bench.client(1)
-        var refused = 0
-        for number in 0..<40 {
-            bench.submit(number, lifetime: 60_000, as: &client)
-            if bench.rejection?.code == .brokerFull {
-                refused += 1
-                #expect((bench.rejection?.retryAfterMs ?? 0) > 1_000)
+        var bench = bench { $0.remembered = 100 }
+        // Each takes half of what the others left, and is told so.
+        for (number, share) in [(1, 50), (2, 25), (3, 13), (4, 6)] {
+            var greedy = bench.client(number)
+            var accepted = 0
+            for job in 0..<60 {
+                bench.submit(job, lifetime: 60_000, as: &greedy)
+                if bench.has(isAccepted) {
+                    accepted += 1
+                } else {
+                    #expect(
+                        bench.rejection?.code == .tooManyJobs && bench.rejection?.message.contains("expire") == true)
+                    #expect((bench.rejection?.retryAfterMs ?? 0) >= 10_000)
+                }
+                bench.cancel(identifier(job), as: &greedy)
             }
-            bench.cancel(identifier(number), as: &client)
+            #expect(accepted == share)
         }
-        #expect(refused > 20 && bench.core.usage.tombstones < 5_000 + Tombstone.largest)
+        var modest = bench.client(9)
+        bench.submit(1, as: &modest)
+        #expect(bench.has(isAccepted))
+        // What it has is no new thing to remember.
+        var greedy = bench.client(1)
+        let again = Fixture.envelope(client: identifier(1), job: identifier(0), expires: bench.moment.wall + 60_000)
+        bench.submit(again, as: &greedy)
+        #expect(bench.ended == [.cancelled])
         bench.wait(12 * 60 * .second)
-        client = bench.client(1)
-        bench.submit(100, as: &client)
+        greedy = bench.client(1)
+        bench.submit(100, as: &greedy)
         #expect(bench.has(isAccepted) && bench.core.usage.tombstones == 0)
+        // Nothing rings for what is over and forgotten.
+        bench.cancel(identifier(100), as: &greedy)
+        modest = bench.client(9)
+        bench.cancel(identifier(1), as: &modest)
+        #expect(bench.core.wallTimers.count == 2)
+        bench.wait(2 * 3_600 * .second)
+        #expect(bench.core.wallTimers.count == 0 && bench.core.usage.tombstones == 0)
+    }
+
+    @Test("a job that is under way has its place among those that are remembered")
+    func placesOfTombstones() {
+        var bench = bench { $0.remembered = 10 }
+        var client = bench.client(1)
+        for number in 0..<10 { bench.submit(number, as: &client) }
+        #expect(bench.core.usage.jobs == 5 && bench.rejection?.code == .tooManyJobs)
+        for number in 0..<5 { bench.cancel(identifier(number), as: &client) }
+        bench.submit(20, as: &client)
+        #expect(bench.core.usage.tombstones == 5 && bench.rejection?.code == .tooManyJobs)
+    }
+
+    @Test("what one message asks for is bounded, whatever it names")
+    func lists() {
+        var bench = bench { $0.jobsPerClient = 200 }
+        var client = bench.client(1)
+        var fetch = WireFetch()
+        fetch.jobID = [Data](repeating: Data(identifier(1, as: JobID.self).bytes), count: 50_000)
+        bench.say(.fetch(fetch), as: &client)
+        #expect(bench.ended == [WireCode](repeating: .unknownJob, count: BrokerCore.jobsPerFetch))
+        var query = WireStatusQuery()
+        query.jobID = fetch.jobID
+        bench.say(.statusQuery(query), as: &client)
+        #expect(bench.statusLines == BrokerCore.jobsPerStatus)
+        for number in 0..<100 { bench.submit(number, as: &client) }
+        bench.say(.statusQuery(WireStatusQuery()), as: &client)
+        #expect(bench.statusLines == 100)
+
+        let held = bench.core.ref(
+            JobKey(client: identifier(1), job: identifier(999)),
+            Fence(broker: Fixture.broker, bootEpoch: 1, attempt: 1))
+        _ = bench.worker(1, held: [held])
+        #expect(bench.cancelled.count == 1)
+        _ = bench.worker(2, held: [WireJobRef](repeating: held, count: 50_000))
+        #expect(bench.cancelled.isEmpty && bench.byes.count == 1)
     }
 
     @Test("whatever comes, the caps hold; once all is quiet, every job comes to its end", arguments: 0..<16)
@@ -127,7 +185,7 @@ import Wire
             $0.resultBytes = 9_000
             $0.bytesPerResult = 4_000
             $0.checkpointBytes = 3_000
-            $0.tombstoneBytes = 40_000
+            $0.remembered = 150
             $0.resultLife = 200_000
         }
         func open(_ place: Int) -> BrokerBench.Peer {

@@ -271,7 +271,7 @@ import Wire
 
     @Test func jobsThatWereCancelledLeaveNothingInTheQueue() {
         var configuration = Fixture.configuration
-        configuration.limits.tombstonesPerClient = 100_000
+        configuration.limits.remembered = 100_000
         var bench = BrokerBench(configuration)
         var client = bench.client(1)
         for number in 0..<2_000 {

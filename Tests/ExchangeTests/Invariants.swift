@@ -35,10 +35,11 @@ enum Invariants {
                 case .delayed, .deadLetter: break
                 }
             }
-            own.tombstones = client.tombstones.values.reduce(0) { $0 + $1.bytes }
+            own.tombstones = client.tombstones.count
             require(
-                own.results == client.usage.results && own.expected == client.usage.expected,
-                "results of a client are not counted right")
+                own.results == client.usage.results && own.expected == client.usage.expected
+                    && own.tombstones == client.usage.tombstones,
+                "results or tombstones of a client are not counted right")
             all.results += own.results
             all.expected += own.expected
             all.tombstones += own.tombstones
@@ -55,8 +56,9 @@ enum Invariants {
                 && all.tombstones == broker.usage.tombstones, "results or tombstones are not counted right")
         require(
             broker.usage.bytes - all.results <= limits.bytes && all.results <= limits.resultBytes
-                && broker.usage.bytes + all.tombstones <= limits.memory + Tombstone.largest,
+                && broker.usage.bytes + all.tombstones * Tombstone.weight <= limits.memory,
             "more bytes than there may be")
+        require(jobs + all.tombstones <= limits.remembered, "more jobs are remembered than there may be")
         for client in broker.clients where client.session != nil {
             var mailbox = client.mailbox
             let next = mailbox.next(

@@ -41,7 +41,7 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
         #expect(
             lines == [
                 "broker: /bin/cf broker --deployment /out/keys/public --kit /kits/broker --clients tcp://127.0.0.1:*"
-                    + " --workers tcp://127.0.0.1:* --journal sqlite:/out/broker/journal.sqlite --announce /out/endpoints.json"
+                    + " --workers tcp://127.0.0.1:* --journal sqlite:/out/broker/journal.sqlite --memory 4096 --announce /out/endpoints.json"
                     + " --metrics /out/metrics/broker.jsonl",
                 "trainer: \(environment(2)) /bin/cc worker --role train --registry /out/models \(common("trainer", "workers"))"
                     + " --state /out/workers/trainer --images 700 --batch 64 --learning-rate 0.002 --precision single --threads 2",
@@ -71,7 +71,8 @@ private func withFolder(_ body: (URL) async throws -> Void) async throws {
         let lines = plan.text.split(separator: "\n").map(String.init)
         for name in ["hub-1", "hub-2"] {
             let own = try #require(lines.first { $0.hasPrefix("\(name):") })
-            #expect(own.contains("sqlite:/out/\(name)/journal.sqlite --announce /out/endpoints-\(name).json"))
+            #expect(
+                own.contains("sqlite:/out/\(name)/journal.sqlite --memory 4096 --announce /out/endpoints-\(name).json"))
         }
         let side = { (side: String) in "--broker hub-1@<hub-1: \(side)> --broker hub-2@<hub-2: \(side)>" }
         #expect(lines.count { $0.contains(side("workers")) } == 2 && lines.count { $0.contains(side("clients")) } == 5)

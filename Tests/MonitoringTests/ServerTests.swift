@@ -2,6 +2,7 @@ import Foundation
 import Logging
 import Observability
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 @testable import Monitoring
@@ -48,13 +49,25 @@ struct ServerTests {
 
     /// A role that says nothing any more is not healthy, nor ready.
     @Test func silenceIsSeen() async throws {
-        let board = StatusBoard(limit: 0.2)
+        let board = StatusBoard(limit: .milliseconds(200))
         board.post(Exposition(), obstacle: nil)
         try await Task.sleep(for: .milliseconds(300))
         #expect(board.hang != nil && board.obstacle != nil)
         let patient = StatusBoard()
         patient.post(Exposition(), obstacle: nil)
         #expect(patient.hang == nil && patient.obstacle == nil)
+    }
+
+    /// It is told by a clock that goes on steadily, whatever is done to the one on the wall.
+    @Test func silenceIsMeasuredByTheSteadyClock() {
+        let clock = Mutex(SuspendingClock.now)
+        let board = StatusBoard { clock.withLock { $0 } }
+        #expect(board.hang == nil)
+        board.post(Exposition(), obstacle: nil)
+        clock.withLock { $0 += .seconds(15) }
+        #expect(board.hang == nil)
+        clock.withLock { $0 += .seconds(1) }
+        #expect(board.hang == "nothing was heard of its loop for 16 s")
     }
 
     @Test func nobodyThereIsSaidInWords() async throws {

@@ -125,8 +125,7 @@ import Wire
         held.checkpoints = 40
         held.countedBytes = held.payloads + 40 + 2 * 512
         held.tombstones = 1
-        held.tombstoneEnvelopes = envelope
-        held.countedTombstones = envelope + 256
+        held.countedTombstones = 1
         func violations(_ change: (inout BrokerHoldings) -> Void) -> Int {
             var checker = checker, held = held
             change(&held)
@@ -135,7 +134,7 @@ import Wire
         }
         #expect(violations { _ in } == 0)
         let counts: [WritableKeyPath<BrokerHoldings, Int>] = [
-            \.jobs, \.payloads, \.checkpoints, \.tombstones, \.tombstoneEnvelopes, \.countedJobs, \.countedBytes,
+            \.jobs, \.payloads, \.checkpoints, \.tombstones, \.countedJobs, \.countedBytes,
             \.countedResults, \.countedTombstones,
         ]
         for count in counts { #expect(violations { $0[keyPath: count] += 1 } == 1) }
@@ -147,7 +146,7 @@ import Wire
         limits.bytes = 100
         limits.resultBytes = 50
         limits.checkpointBytes = 10
-        limits.tombstoneBytes = 2_000
+        limits.remembered = 4
         func violations(_ change: (inout BrokerHoldings) -> Void) -> Int {
             var checker = checker(), held = BrokerHoldings()
             change(&held)
@@ -167,12 +166,12 @@ import Wire
         #expect(violations { $0.checkpoints = 11 } == 1)
         #expect(
             violations {
-                $0.tombstones = 3; $0.tombstoneEnvelopes = 900
+                $0.jobs = 1; $0.tombstones = 3
             } == 0)
         #expect(
             violations {
-                $0.tombstones = 8; $0.tombstoneEnvelopes = 2_000
-            } == 1)
+                $0.jobs = 2; $0.tombstones = 3
+            } == 2, "too many, and more bytes than as many as there may be come to")
         #expect(violations { $0.payloads = 4_000 } == 1)
     }
 

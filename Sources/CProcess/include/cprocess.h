@@ -16,6 +16,10 @@ int cprocess_spawn(const char *path, char *const argv[], char *const envp[], int
 // through which large messages pass would then fault the same pages in again and again.
 void cprocess_keep_heap(size_t bytes);
 
+// Lets the process have so many bytes of memory of its own at most, files and shared libraries not counted. What asks for more is
+// refused, which few programs survive. Returns 0, or an errno.
+int cprocess_limit_memory(size_t bytes);
+
 // Asks the scheduler for turns of so many nanoseconds for the calling thread: when it wakes, it does not wait until the turn of a thread
 // with longer ones is over. Its share stays what it was. Where the system knows no such thing, nothing happens.
 void cprocess_take_short_turns(unsigned long long nanoseconds);
