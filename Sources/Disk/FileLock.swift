@@ -29,7 +29,7 @@ package final class FileLock: Sendable {
     private let descriptor: CInt
 
     /// How often it is tried, 10 ms apart: somebody's look (`holder`) lasts microseconds, and is no refusal.
-    private static let tries = 5
+    private static let tries = 100
 
     /// Makes the file if there is none, and writes this process's number and role into it.
     package init(_ url: URL, as role: String = "") throws(Refusal) {

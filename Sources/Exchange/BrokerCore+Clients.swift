@@ -60,10 +60,10 @@ extension BrokerCore {
         accept(envelope, sealed: sealed, by: client)
     }
 
-    /// Whether this envelope is a later generation of the job, and the operator has not to decide on that first.
+    /// Whether this envelope is a later generation of the job, and the operator has not to decide on that first. A dead letter that expired gives way.
     private func isEarlier(_ handle: JobHandle, than envelope: Envelope) -> Bool {
         guard let job = jobs[handle] else { return false }
-        if case .deadLetter = job.state { return false }
+        if case .deadLetter = job.state, job.expires > now.wall { return false }
         return job.generation < envelope.generation
     }
 

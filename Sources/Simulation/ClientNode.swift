@@ -12,6 +12,8 @@ final class ClientNode: Node {
         var isCancelled = false
         /// Given up by the broker: it is the operator's now.
         var isDead = false
+        /// It is about to be sealed again: to be told twice that it expired changes nothing.
+        var isExpired = false
     }
 
     let id: ClientID
@@ -66,6 +68,7 @@ final class ClientNode: Node {
     override func start() {
         core = ClientCore(client: id, configuration: configuration, random: SplitMix64(seed: random.next()))
         opened(0)
+        for job in spool.keys { spool[job]?.isExpired = false }
         for (job, spooled) in spool.sorted(by: { $0.value.number < $1.value.number }) where !spooled.isDead {
             if surfaced.contains(job), world.bug != .duplicatesSurfaced {
                 give(.acknowledge(job))
@@ -146,6 +149,7 @@ final class ClientNode: Node {
 
     /// The same bytes as the next generation, under a lifetime that is valid now.
     func reseal(_ job: JobID) {
+        spool[job]?.isExpired = false
         guard let spooled = spool[job], !spooled.isCancelled, !surfaced.contains(job) else { return }
         let envelope = envelope(
             job, of: spooled.order, generation: spooled.envelope.generation + 1, life: 3_600_000)
@@ -205,7 +209,9 @@ final class ClientNode: Node {
             if !spooled.isCancelled { world.checker.object("\(id.short)/\(job.short): ended by itself: \(code)") }
             settle(job)
         case .expired:
+            if spooled.isExpired, !spooled.isCancelled { return }
             if spooled.isCancelled || (spooled.order.image == nil && random.chance(0.5)) { return settle(job) }
+            spool[job]?.isExpired = true
             world.schedule(.reseal(node: index, life: life, job), in: random.milliseconds(100...1_000))
         case .deadLetter: spool[job]?.isDead = true
         default: world.checker.object("\(id.short)/\(job.short): ended by itself: \(code)")

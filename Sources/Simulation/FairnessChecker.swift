@@ -160,8 +160,10 @@ struct FairnessChecker {
             leaveLine(key, job.share)
             if let cost {
                 shares[job.share].most += cost
-                if shares[job.share].leases.removeValue(forKey: key)?.isInTurn == true {
-                    shares[job.share].least += cost
+                if let lease = shares[job.share].leases.removeValue(forKey: key) {
+                    if lease.isInTurn { shares[job.share].least += cost }
+                    // It may have been lost and found again, which is not written down, and charged for the time before.
+                    if lease.isAlone { shares[job.share].most += lease.elapsed(at: now) }
                 }
             }
             close(key, at: now)
@@ -268,6 +270,8 @@ struct FairnessChecker {
         guard let job = jobs[key] else { return }
         if !job.isSuspect { turn(of: job.share, at: now) }
         leaveLine(key, job.share)
+        // It was not sure that this one waited, and it was the last: whoever waits next begins anew.
+        if shares[job.share].waiting.isEmpty { stop(job.share) }
         shares[job.share].leases[key] = Lease(
             ceiling: job.ceiling, since: now, isInTurn: !job.isSuspect, isAlone: job.isSuspect)
         shares[job.share].mostOpen = max(shares[job.share].mostOpen, shares[job.share].open)

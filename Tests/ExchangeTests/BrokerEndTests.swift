@@ -148,6 +148,18 @@ import Wire
         #expect(second.ended == [.deadLetter])
         second.take(second.core.retry(Self.key, at: second.moment) ?? [])
         #expect(second.ended == [.expired] && second.core.snapshot.jobs == 0)
+        // Its client may seal it anew once it has expired, and not before.
+        for lateness: Int64 in [-1_000, 1_000] {
+            var other = BrokerBench(epoch: 2, recovered: bench.journal)
+            other.wait((Self.lifetime + lateness) * .millisecond)
+            var owner = other.client(1)
+            other.submit(
+                Fixture.envelope(
+                    client: Self.key.client, job: Self.job, generation: 1, expires: other.moment.wall + 3_600_000),
+                as: &owner)
+            #expect(other.has(isAccepted) == (lateness > 0))
+            #expect(other.deadLetters.isEmpty == (lateness > 0))
+        }
         // As `collafuse jobs retry` does it, which only writes the journal.
         let retried = bench.journal + [bench.journal[0]]
         var third = BrokerBench(epoch: 2, recovered: retried)
