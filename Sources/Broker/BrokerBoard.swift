@@ -110,7 +110,7 @@ struct BrokerBoard {
         page.counter("broker_sent_bytes", "Bytes of messages that went out.", sides(\.bytesOut))
         page.counter("broker_journal_commits", "Commits of the journal.", journal.commits)
         page.counter("broker_journal_entries", "Entries that were committed.", journal.entries)
-        page.counter("broker_journal_written_bytes", "Bytes of payloads and results in them.", journal.bytes)
+        page.counter("broker_journal_written_bytes", "Bytes of payloads and results that were written.", journal.bytes)
         page.counter("broker_journal_commit_seconds", "What commits took together.", [([:], journal.seconds)])
         page.gauge("broker_journal_longest_commit_seconds", "What the longest commit took.", journal.longest)
         page.counter("broker_journal_failures", "Commits that failed.", journal.failures)

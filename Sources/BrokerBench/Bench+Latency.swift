@@ -9,7 +9,8 @@ extension Bench {
         let between: Between = isDurable ? .durable : .memory
         let rate = (throughput.rates[isDurable ? .durable : .memory]?.min() ?? 0) / 2
         let load = Load(pace: .rate(rate), seconds: settings.seconds, warmUp: settings.warmUp)
-        var ours: [Outcome] = [], theirs: [Outcome] = [], commits: [Double] = [], floor: [Double] = []
+        var ours: [Outcome] = [], theirs: [Outcome] = [], commits: [Double] = [], stored: [Double] = []
+        var floor: [Double] = [], stolen: [Double] = [], costs: [Double] = []
         let pairs = 2 * settings.rounds
         for pair in 1...pairs {
             let isFirst = pair.isMultiple(of: 2)
@@ -19,8 +20,11 @@ extension Bench {
             let seen: Seen
             if let before { seen = before } else { seen = try await measure(between, load) }
             ours.append(seen.outcome)
-            if let commit = seen.commit {
-                commits.append(commit * 1e3)
+            costs.append(seen.microseconds)
+            stolen.append(seen.stolen * 100)
+            if let journal = seen.journal, let share = seen.stored {
+                commits.append(journal.commit * 1e3)
+                stored.append(share)
                 // A job and its result.
                 floor.append(
                     try await onOwnThread("floor") {
@@ -38,7 +42,7 @@ extension Bench {
                     + "proxy \(times(theirs[theirs.count - 1]))"
                     + (commits.last.map {
                         "; commit \($0.rounded(to: 2)), disk alone \(floor[pair - 1].rounded(to: 2)) ms"
-                    } ?? ""))
+                    } ?? "") + "; stolen \(seen.stolen.rounded(to: 3))")
         }
         func added(_ value: (Outcome) -> Double) -> [Double] {
             zip(ours, theirs).map { value($0) - value($1) }
@@ -49,11 +53,14 @@ extension Bench {
             "added, at \(rate.rounded(to: 0)) jobs/s",
             "half of the \(pairs) pairs between \(p99[quarter].rounded(to: 2)) and \(p99[pairs - 1 - quarter].rounded(to: 2))",
             "counted from when a job was sent and not from when it was due \(median(added { $0.answer(0.99) }).rounded(to: 2))",
+            "CPU per job \(median(costs).rounded(to: 0)) µs",
+            "the host took \(median(stolen).rounded(to: 1)) % of the cores' time",
             "of p95 \(median(added { $0.quantile(0.95) }).rounded(to: 2)), of p50 \(median(added { $0.quantile(0.5) }).rounded(to: 2))",
         ]
         if isDurable {
             note += [
                 "a commit takes \(commit.rounded(to: 2))",
+                "of a job and its result \(median(stored).rounded(to: 2)) are written",
                 "the disk alone, given the same bytes at the same pace, makes a job wait \(median(floor).rounded(to: 2))",
                 "less that of the same pair \(median(zip(differences, floor).map { $0 - $1 }).rounded(to: 2))",
             ]

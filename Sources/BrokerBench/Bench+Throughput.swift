@@ -35,6 +35,8 @@ struct Throughput: Sendable {
     /// Of the clients' and workers' side.
     var ends: [Side: [Double]] = [:]
     var commits: [Double] = []
+    /// Of a job and its result, how many the journal had to write.
+    var stored: [Double] = []
     /// Peers that failed, and how.
     var failed: [Side: String] = [:]
 
@@ -62,7 +64,9 @@ struct Throughput: Sendable {
                 .memory, "zmq_proxy 48 KiB memory", .memory, .proxy, must: 0.75, aim: 0.95, note: costs(.memory)),
             figure(
                 .durable, "zmq_proxy 48 KiB durable", .durable, .proxy, must: 0.35, aim: 0.6,
-                note: costs(.durable) + ", commit \((median(commits) * 1e3).rounded(to: 2)) ms"),
+                note: costs(.durable)
+                    + ", commit \((median(commits) * 1e3).rounded(to: 2)) ms, of a job and its result "
+                    + "\(median(stored).rounded(to: 2)) written"),
             figure(.rabbitmq, "rabbitmq durable", .durable, .rabbitmq, must: 1, aim: 2),
             figure(.redis, "redis durable", .durable, .redis, must: 1, aim: 2),
             figure(
@@ -93,7 +97,8 @@ extension Bench {
                     rate = seen.outcome.rate
                     result.microseconds[side, default: []].append(seen.microseconds)
                     result.ends[side, default: []].append(seen.ends)
-                    if let commit = seen.commit { result.commits.append(commit) }
+                    if let journal = seen.journal { result.commits.append(journal.commit) }
+                    if let stored = seen.stored { result.stored.append(stored) }
                 }
                 result.rates[side, default: []].append(rate)
                 say("round \(round)/\(settings.rounds)  \(side): \(rate.rounded(to: 0)) jobs/s")

@@ -24,8 +24,12 @@ struct Bench: Sendable {
         let microseconds: Double
         /// The same of the clients' and workers' side.
         let ends: Double
-        /// Seconds that a commit took, on average; nil: it keeps no journal.
-        let commit: Double?
+        /// nil: it keeps no journal.
+        let journal: Server.JournalWork?
+        /// Of a job and its result, how many were written to the journal; nil: it keeps none.
+        let stored: Double?
+        /// Share of the cores' time that the virtual machine's host gave to others.
+        let stolen: Double
     }
 
     func start(_ between: Between) async throws -> Server {
@@ -51,13 +55,16 @@ struct Bench: Sendable {
         let server = try await start(between)
         defer { server.stop() }
         let before = try server.processorTime, ownBefore = ProcessFigures.now().cpuSeconds
+        let machineBefore = try MachineTime.now()
         let outcome = try await drive(server, between.middle, load, workers: workers, service: service)
         let used = try server.processorTime - before, own = ProcessFigures.now().cpuSeconds - ownBefore
+        let stolen = try MachineTime.now().stolen(since: machineBefore)
         server.stop()
         let jobs = outcome.rate * (load.seconds + load.warmUp)
+        let journal = between == .durable ? try Server.journalWork(in: folder) : nil
         return Seen(
             outcome: outcome, microseconds: used / jobs * 1e6, ends: own / jobs * 1e6,
-            commit: between == .durable ? try Server.commit(in: folder) : nil)
+            journal: journal, stored: journal.map { Double($0.bytes) / Double(load.bytes) / jobs }, stolen: stolen)
     }
 
     func drive(

@@ -91,21 +91,26 @@ final class Server {
 
     private static func metrics(in folder: URL) -> URL { folder.appending(path: "broker.jsonl") }
 
-    /// Seconds that a commit took, on average, of a broker that was stopped.
-    static func commit(in folder: URL) throws -> Double {
-        struct Line: Decodable {
-            let commits: Int
-            let seconds: Double
+    /// What a broker's journal did, of one that was stopped.
+    struct JournalWork: Decodable, Sendable {
+        fileprivate let commits: Int
+        fileprivate let seconds: Double
+        /// Of payloads and results that were written.
+        let bytes: Int
+        /// Seconds that a commit took, on average.
+        var commit: Double { seconds / Double(commits) }
 
-            enum CodingKeys: String, CodingKey {
-                case commits = "journal_commits", seconds = "journal_seconds"
-            }
+        private enum CodingKeys: String, CodingKey {
+            case commits = "journal_commits", seconds = "journal_seconds", bytes = "journal_bytes"
         }
+    }
+
+    static func journalWork(in folder: URL) throws -> JournalWork {
         let text = try String(contentsOf: metrics(in: folder), encoding: .utf8)
         guard let last = text.split(separator: "\n").last,
-            let line = try? JSONDecoder().decode(Line.self, from: Data(last.utf8)), line.commits > 0
+            let work = try? JSONDecoder().decode(JournalWork.self, from: Data(last.utf8)), work.commits > 0
         else { throw BenchFault("the broker wrote no figures of its journal") }
-        return line.seconds / Double(line.commits)
+        return work
     }
 
     /// Bytes of memory that are its alone and resident.

@@ -5,9 +5,9 @@ internal import Wire
 ///
 /// Entries are handed to the journal in batches that are numbered; everything decided since depends on the newest number,
 /// and is let go when the journal has stored it. What claims nothing (see `claimsNothing`) goes at once, unless its
-/// connection has something held: the messages of a connection keep their order. Only a job's first attempt overtakes what is
-/// held, and takes the number of the first message that waits: a worker that has one job after another would otherwise get each
-/// only after the one before was stored.
+/// connection has something held: the messages of a connection keep their order. Only what somebody waits for, a first attempt, a
+/// result and a PONG, overtakes what is held, and takes the number of the first message that waits: who has one job after another
+/// would otherwise get each only after the one before was stored.
 ///
 ///     let number = journal.append(entries)
 ///     for action in barrier.pass(round, after: number, stored: journal.stored) { carryOut(action) }
@@ -24,8 +24,6 @@ package struct CommitBarrier: Sendable {
 
     private var held: Deque<(number: UInt64, action: BrokerAction)> = []
     private var lines: [ConnectionID: Line] = [:]
-    /// The newest number of each job that has entries which are not stored, as far as is known; `jobs` in the order of numbers.
-    private var unstored: (numbers: [JobID: UInt64], jobs: Deque<(number: UInt64, job: JobID)>) = ([:], [])
 
     package init() {}
 
@@ -39,17 +37,13 @@ package struct CommitBarrier: Sendable {
     package mutating func pass(_ round: [BrokerAction], after number: UInt64, stored: UInt64) -> [BrokerAction] {
         let mustWait = stored < number
         return round.compactMap { action in
-            if mustWait, case .append(let entry) = action {
-                unstored.numbers[entry.key.job] = number
-                unstored.jobs.append((number, entry.key.job))
-            }
             guard let connection = action.connection else { return nil }
             guard var line = lines[connection] else {
-                if !mustWait || action.claimsNothing || isStoredResult(action) { return action }
+                if !mustWait || action.claimsNothing { return action }
                 hold(action, number, Line(next: action.sequence), connection)
                 return nil
             }
-            if action.isFirstAttempt || action.isPong || isStoredResult(action), !line.ends, let next = line.next {
+            if action.overtakes, !line.ends, let next = line.next {
                 line.next = next + 1
                 lines[connection] = line
                 return action.numbered(next)
@@ -57,13 +51,6 @@ package struct CommitBarrier: Sendable {
             hold(action, number, line, connection)
             return nil
         }
-    }
-
-    private func isStoredResult(_ action: BrokerAction) -> Bool {
-        guard case .send(let frames, _) = action, case .result(let result) = frames.control.body,
-            let job = JobID(result.jobID)
-        else { return false }
-        return unstored.numbers[job] == nil
     }
 
     private mutating func hold(_ action: BrokerAction, _ number: UInt64, _ line: Line, _ connection: ConnectionID) {
@@ -76,10 +63,6 @@ package struct CommitBarrier: Sendable {
 
     /// What may be done now that the journal has stored so much. To be asked before `pass` is.
     package mutating func release(stored: UInt64) -> [BrokerAction] {
-        while let first = unstored.jobs.first, first.number <= stored {
-            unstored.jobs.removeFirst()
-            if unstored.numbers[first.job] == first.number { unstored.numbers[first.job] = nil }
-        }
         var released: [BrokerAction] = []
         while let first = held.first, first.number <= stored {
             held.removeFirst()
@@ -123,18 +106,22 @@ extension BrokerAction {
         guard case .send(let frames, _) = self else { return true }
         return switch frames.control.body {
         case .challenge, .welcome, .ping, .pong, .keys, .rejected, .preview, .credit, .drain, .bye: true
-        default: isFirstAttempt
+        // It says what the worker sealed, and nothing of the broker: forgotten, the job is there to be done once more, or its client, who
+        // has the result, is told nothing else. What the worker is told of it, and the client of its acknowledgement, waits.
+        case .result: true
+        // There is no earlier attempt that it could be mistaken for. If it is forgotten, so is its fence: another first attempt is
+        // of a later epoch, and the result of this one is stale.
+        case .job(let job): job.job.fence.attempt == 1
+        default: false
         }
     }
 
-    fileprivate var isPong: Bool {
-        if case .send(let frames, _) = self, case .pong = frames.control.body { true } else { false }
-    }
-
-    /// There is no earlier attempt that it could be mistaken for. If it is forgotten, so is its fence: another first attempt is
-    /// of a later epoch, and the result of this one is stale.
-    fileprivate var isFirstAttempt: Bool {
-        guard case .send(let frames, _) = self, case .job(let job) = frames.control.body else { return false }
-        return job.job.fence.attempt == 1
+    /// Whether it claims nothing and somebody waits for it.
+    fileprivate var overtakes: Bool {
+        guard case .send(let frames, _) = self else { return false }
+        return switch frames.control.body {
+        case .result, .job, .pong: claimsNothing
+        default: false
+        }
     }
 }

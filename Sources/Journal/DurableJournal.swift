@@ -157,7 +157,8 @@ private final class Committer: Sendable {
         while let batch = nextBatch(store, wake) {
             while true {
                 let start = ContinuousClock.now
-                do throws(JournalError) { try store.commit(batch.entries) } catch {
+                let written: Int
+                do throws(JournalError) { written = try store.commit(batch.entries) } catch {
                     let mayPass = error.mayPass
                     let isClosing = queue.withLock { queue in
                         queue.state.figures.failures += 1
@@ -169,7 +170,7 @@ private final class Committer: Sendable {
                     _ = work.wait(timeout: .now() + Self.pause)
                     continue
                 }
-                note(batch, took: ContinuousClock.now - start)
+                note(batch, written, took: ContinuousClock.now - start)
                 noteRoom(store)
                 wake()
                 break
@@ -179,7 +180,6 @@ private final class Committer: Sendable {
 
     private struct Batch {
         let entries: [JournalEntry]
-        let bytes: Int
         let number: UInt64
     }
 
@@ -193,7 +193,7 @@ private final class Committer: Sendable {
                 guard !queue.entries.isEmpty, queue.isClosing || queue.due <= .now() else {
                     return (nil, queue.due, queue.isClosing, isSound)
                 }
-                let batch = Batch(entries: queue.entries, bytes: queue.waiting, number: queue.appended)
+                let batch = Batch(entries: queue.entries, number: queue.appended)
                 queue.entries = []
                 queue.due = .distantFuture
                 queue.storing = queue.waiting
@@ -210,14 +210,14 @@ private final class Committer: Sendable {
         }
     }
 
-    private func note(_ batch: Batch, took time: Duration) {
+    private func note(_ batch: Batch, _ written: Int, took time: Duration) {
         let seconds = time / .seconds(1)
         queue.withLock { queue in
             queue.storing = 0
             queue.state.stored = batch.number
             queue.state.figures.commits += 1
             queue.state.figures.entries += batch.entries.count
-            queue.state.figures.bytes += batch.bytes
+            queue.state.figures.bytes += written
             queue.state.figures.seconds += seconds
             queue.state.figures.longest = max(queue.state.figures.longest, seconds)
         }
@@ -235,10 +235,10 @@ extension JournalEntry {
     /// For how long it may wait for company, in milliseconds.
     fileprivate var patience: Int {
         switch self {
-        case .finished, .suspected, .ended: 0
+        case .suspected, .ended: 0
         // A first attempt leaves before it is stored: see `CommitBarrier`.
         case .attempted(_, let attempt, _): attempt > 1 ? 0 : 5
-        case .accepted: 2
+        case .accepted, .finished: 2
         case .acknowledged, .forgotten: 5
         }
     }

@@ -58,16 +58,17 @@ struct JobChanges {
 
     /// Writes what is too long for a row into the segments.
     ///
-    /// - Returns: what is needed of them from now on, and what no more.
-    mutating func place(in segments: Segments) throws(JournalError) -> (added: [Piece], removed: [Piece]) {
-        var added: [Piece] = [], removed: [Piece] = []
+    /// - Returns: what is needed of them from now on, and what no more; bytes that are written, those in rows included.
+    mutating func place(in segments: Segments) throws(JournalError) -> (added: [Piece], removed: [Piece], written: Int)
+    {
+        var added: [Piece] = [], removed: [Piece] = [], written = 0
         for key in order {
-            try changes[key]?.place(in: segments)
+            written += try changes[key]?.place(in: segments) ?? 0
             guard let change = changes[key], change.before?.piece != change.after?.piece else { continue }
             if let piece = change.before?.piece { removed.append(piece) }
             if let piece = change.after?.piece { added.append(piece) }
         }
-        return (added, removed)
+        return (added, removed, written)
     }
 
     /// The changes are in the file.
@@ -130,16 +131,20 @@ struct JobChange {
     /// What is shorter lies in a row: it would cost a flush of its own.
     static let longestInRow = 4 << 10
 
-    fileprivate mutating func place(in segments: Segments) throws(JournalError) {
-        guard let job = after else { return }
+    /// - Returns: bytes that are written, in a segment or a row.
+    fileprivate mutating func place(in segments: Segments) throws(JournalError) -> Int {
+        guard let job = after else { return 0 }
         let isNew = before?.number != job.number
         if let bytes = isNew && job.phase.hasPayload ? sealed : job.phase.hasResult ? result?.sealed : nil {
             after?.piece = bytes.count > Self.longestInRow ? try segments.append(bytes, of: job.number) : nil
-        } else if isNew || before?.phase.hasPayload != job.phase.hasPayload
+            return bytes.count
+        }
+        if isNew || before?.phase.hasPayload != job.phase.hasPayload
             || before?.phase.hasResult != job.phase.hasResult
         {
             after?.piece = nil
         }
+        return 0
     }
 
     func write(_ db: Database) throws {

@@ -50,7 +50,7 @@ package struct JournalState: Sendable {
 package struct JournalFigures: Hashable, Sendable {
     package var commits = 0
     package var entries = 0
-    /// Of payloads and results, as they were handed over.
+    /// Of payloads and results that were written: not of what came and went between two commits.
     package var bytes = 0
     /// All commits together, and the longest.
     package var seconds = 0.0

@@ -7,8 +7,9 @@ package protocol JournalStore: AnyObject {
 
     /// Stores all entries or none. On return they survive a loss of power.
     ///
+    /// - Returns: bytes of payloads and results that were written: not of what came and went within these entries.
     /// - Throws: an error that `mayPass` when the same call may be made again.
-    func commit(_ entries: [JournalEntry]) throws(JournalError)
+    @discardableResult func commit(_ entries: [JournalEntry]) throws(JournalError) -> Int
 
     /// Why no new jobs should be taken though it can still write; nil: there is room.
     func shortage() -> JournalError?

@@ -96,9 +96,9 @@ package final class SQLiteStore: JournalStore {
 
     // MARK: JournalStore
 
-    package func commit(_ entries: [JournalEntry]) throws(JournalError) {
+    @discardableResult package func commit(_ entries: [JournalEntry]) throws(JournalError) -> Int {
         var changes = JobChanges(entries, to: jobs, after: lastID)
-        var pieces: (added: [Piece], removed: [Piece])
+        var pieces: (added: [Piece], removed: [Piece], written: Int)
         let moves: [Move]
         do {
             pieces = try changes.place(in: segments)
@@ -123,6 +123,7 @@ package final class SQLiteStore: JournalStore {
             pieces.removed.append(move.from)
         }
         segments.settle(added: pieces.added, removed: pieces.removed)
+        return pieces.written
     }
 
     /// A piece that is written again elsewhere.

@@ -119,7 +119,7 @@ extension Driver {
                 if jobs[id] == nil { strays.append((id, place)) }
                 break
             }
-            // Its ACCEPTED went down with a connection.
+            // Its ACCEPTED is on its way, or went down with a connection.
             if job.accepted == nil {
                 board.count { tally in
                     tally.tenants[job.tenant].counts.accepted += 1

@@ -1,6 +1,8 @@
 internal import Exchange
 internal import Wire
 
+internal import struct Foundation.Data
+
 /// The broker: the real `BrokerCore` behind the real `CommitBarrier`, and a journal on a virtual disk that takes its time.
 final class BrokerNode {
     /// Where in a round a crash strikes.
@@ -120,6 +122,11 @@ final class BrokerNode {
         return JobKey(client: client, job: number)
     }
 
+    private func key(_ job: Data, of connection: ConnectionID) -> JobKey? {
+        guard let client = world.client(behind: connection), let job = JobID(job) else { return nil }
+        return JobKey(client: client, job: job)
+    }
+
     /// As this broker knows it: some planted bugs misread the roster.
     private func rights(of client: ClientID) -> ClientRights? {
         guard var rights = world.rights(of: client) else { return nil }
@@ -219,8 +226,16 @@ final class BrokerNode {
     private func observe(_ frames: Frames, to connection: ConnectionID) {
         switch frames.control.body {
         case .accepted(let accepted):
-            guard let client = world.client(behind: connection), let job = JobID(accepted.jobID) else { return }
-            world.checker.promised(JobKey(client: client, job: job), by: id)
+            if let key = key(accepted.jobID, of: connection) { world.checker.promised(key, by: id) }
+        case .result(let result):
+            if let key = key(result.jobID, of: connection) { world.checker.answered(key, by: id) }
+        case .ackStored(let stored):
+            if let key = key(stored.jobID, of: connection) { world.checker.settled(key, by: id) }
+        case .resultStored(let stored):
+            guard !stored.stale, let key = Self.key(of: stored.job), let fence = try? Fence(stored.job.fence) else {
+                return
+            }
+            world.checker.confirmed(key, fence, by: id)
         case .job(let job):
             guard let key = Self.key(of: job.job) else { return }
             world.checker.leased(key, by: id, alone: job.alone)

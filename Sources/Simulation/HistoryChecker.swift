@@ -34,6 +34,8 @@ struct HistoryChecker {
     private(set) var records: [BrokerID: [JobKey: Record]] = [:]
     /// JOBs of it that left for a worker which runs nothing else, since it was accepted or replayed.
     private var aloneLeases: [Copy: Int] = [:]
+    /// Whose result left their broker: it may have crashed before it stored that.
+    private var answered: Set<Copy> = []
     /// Jobs that a broker had which is gone for good.
     private var lostCopies: Set<JobKey> = []
     /// Milliseconds by which jobs of this batch expired too early: right only if a later generation takes their place in it.
@@ -129,9 +131,10 @@ struct HistoryChecker {
             require(answer.generation == record.generation, "\(key): finished with an earlier generation's result")
             record.place = .done
         case .acknowledged:
-            // A copy ends unfinished when another brought the result.
+            // A copy ends unfinished when another brought the result, or this one did and forgot it.
             require(
-                record.place == .done || hasCopy(of: key, beside: broker), "\(key): acknowledged, and was not done")
+                record.place == .done || answered.contains(Copy(broker: broker, key: key))
+                    || hasCopy(of: key, beside: broker), "\(key): acknowledged, and was not done")
             require(surfacedOnce.contains(key), "\(key): acknowledged, and was never surfaced")
             record.place = .over(.acknowledged)
         case .ended(_, .deadLetter):
@@ -168,6 +171,24 @@ struct HistoryChecker {
     mutating func promised(_ key: JobKey, by broker: BrokerID) {
         require(records[broker]?[key] != nil, "\(key): ACCEPTED was said, and the job is not stored")
     }
+
+    /// RESULT_STORED leaves the broker: the worker forgets the result.
+    mutating func confirmed(_ key: JobKey, _ fence: Fence, by broker: BrokerID) {
+        guard let record = records[broker]?[key] else { return }
+        require(
+            record.place != .live || record.newest != fence,
+            "\(key): RESULT_STORED was said, and the result is not stored")
+    }
+
+    /// ACK_STORED leaves the broker: the client forgets the job.
+    mutating func settled(_ key: JobKey, by broker: BrokerID) {
+        guard let record = records[broker]?[key] else { return }
+        require(
+            record.place != .live && record.place != .done, "\(key): ACK_STORED was said, and the end is not stored")
+    }
+
+    /// A RESULT leaves the broker.
+    mutating func answered(_ key: JobKey, by broker: BrokerID) { answered.insert(Copy(broker: broker, key: key)) }
 
     /// A JOB leaves the broker.
     mutating func leased(_ key: JobKey, by broker: BrokerID, alone: Bool) {

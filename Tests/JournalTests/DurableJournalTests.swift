@@ -44,7 +44,7 @@ import Wire
             Recovery(broker: BrokerID([UInt8](repeating: 1, count: 16))!, bootEpoch: 1, entries: [])
         }
 
-        func commit(_ entries: [JournalEntry]) throws(JournalError) {
+        func commit(_ entries: [JournalEntry]) throws(JournalError) -> Int {
             disk.state.withLock { $0.isAtWork = true }
             if disk.isPaced { disk.permits.wait() }
             let error: JournalError? = disk.state.withLock { state in
@@ -53,6 +53,7 @@ import Wire
                 return nil
             }
             if let error { throw error }
+            return entries.count
         }
 
         func shortage() -> JournalError? { disk.state.withLock { $0.shortage } }
