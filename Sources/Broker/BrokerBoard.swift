@@ -122,7 +122,7 @@ struct BrokerBoard {
     private func status(
         _ snapshot: BrokerSnapshot, dead: Int, _ core: BrokerCore, _ directory: Directory
     ) -> [JSONValue.Field] {
-        let counters = snapshot.counters, tenants = core.tenants
+        let counters = snapshot.counters, tenants = core.tenants(first: Self.tenantsShown)
         func quantiles(_ all: DurationHistogram, _ before: DurationHistogram?) -> JSONValue {
             let recent = before.map { all.since($0) } ?? all
             return [
@@ -139,11 +139,11 @@ struct BrokerBoard {
             .init("roles", .array(snapshot.roles.map(\.json))),
             .init("wait_seconds", quantiles(waits, earlier.first?.waits)),
             .init("job_seconds", quantiles(durations, earlier.first?.durations)),
-            .init("clients", .integer(tenants.count)),
+            .init("clients", .integer(tenants.all)),
             .init(
                 "tenants",
                 .array(
-                    tenants.prefix(Self.tenantsShown).map { tenant in
+                    tenants.first.map { tenant in
                         [
                             "name": .string(directory.name(of: tenant.client)), "jobs": .integer(tenant.jobs),
                             "bytes": .integer(tenant.bytes), "connected": .boolean(tenant.isConnected),

@@ -33,9 +33,9 @@ struct BrokerReport {
             sum.bytesOut += traffic.bytesOut
         }
         var metadata: Logger.Metadata = [
-            "peers": "\(snapshot.sessions)", "jobs": "\(snapshot.jobs)", "held": "\(Self.size(snapshot.bytes))",
+            "peers": "\(snapshot.sessions)", "jobs": "\(snapshot.jobs)", "held": "\(snapshot.bytes.inBytes)",
             "accepted": "\(snapshot.counters.accepted)", "done": "\(snapshot.counters.finished)",
-            "in": "\(Self.size(total.bytesIn))", "out": "\(Self.size(total.bytesOut))",
+            "in": "\(total.bytesIn.inBytes)", "out": "\(total.bytesOut.inBytes)",
         ]
         for role in snapshot.roles {
             metadata[role.role.rawValue] = "\(role.leased) leased, \(role.queued) queued, \(role.workers) workers"
@@ -103,18 +103,6 @@ struct BrokerReport {
                         ]
                     }),
             ])
-    }
-
-    /// For people.
-    private static func size(_ bytes: Int) -> String {
-        let units = ["B", "kB", "MB", "GB", "TB"]
-        var value = Double(bytes)
-        var unit = 0
-        while value >= 1000, unit < units.count - 1 {
-            value /= 1000
-            unit += 1
-        }
-        return unit == 0 ? "\(bytes) B" : "\((value * 10).rounded() / 10) \(units[unit])"
     }
 }
 

@@ -8,11 +8,17 @@ extension BrokerCore {
         return lanes.count - 1
     }
 
-    /// The worker takes jobs of its role, run and keys from now on. A key that no client was given yet is served too.
+    /// Lanes are for good. A worker may make so many that no job ever comes for.
+    static let mostLanes = 1_024
+
+    /// The worker takes jobs of its role, run and keys from now on. A key that no client was given yet is served too, unless there are many.
     mutating func serve(_ worker: Int, roles: Set<WorkerRole>, run: RunID, keys: [PoolKeyID]) {
         for role in WorkerRole.allCases where roles.contains(role) {
-            for key in keys where configuration.poolKeys[key].map({ $0.role == role }) ?? true {
-                let lane = lane(LaneKey(role: role, run: run, poolKey: key))
+            for poolKey in keys {
+                let key = LaneKey(role: role, run: run, poolKey: poolKey)
+                let isKnown = lanePlaces[key] != nil || lanes.count < Self.mostLanes
+                guard configuration.poolKeys[poolKey].map({ $0.role == role }) ?? isKnown else { continue }
+                let lane = lane(key)
                 lanes[lane].workers.insert(worker)
                 workers[worker].lanes.append(lane)
             }

@@ -11,12 +11,21 @@ package struct BrokerTenant: Hashable, Sendable {
 }
 
 extension BrokerCore {
-    /// Clients that are connected or have jobs here; most jobs first. Cost: all clients that were ever here.
-    package var tenants: [BrokerTenant] {
-        clients.filter { $0.session != nil || $0.usage.jobs > 0 }.map { client in
-            BrokerTenant(
+    /// How many clients are connected or have jobs here, and those with the most jobs, these first. Cost: one look at each client that was
+    /// ever here.
+    package func tenants(first count: Int) -> (all: Int, first: [BrokerTenant]) {
+        var all = 0
+        var first: [BrokerTenant] = []
+        for client in clients where client.session != nil || client.usage.jobs > 0 {
+            all += 1
+            let tenant = BrokerTenant(
                 client: client.id, jobs: client.usage.jobs, bytes: client.usage.bytes,
                 isConnected: client.session != nil)
-        }.sorted { ($0.jobs, $0.bytes) > ($1.jobs, $1.bytes) }
+            func isBehind(_ other: BrokerTenant) -> Bool { (tenant.jobs, tenant.bytes) <= (other.jobs, other.bytes) }
+            guard first.count < count || !(first.last.map(isBehind) ?? true) else { continue }
+            first.insert(tenant, at: first.firstIndex { !isBehind($0) } ?? first.endIndex)
+            if first.count > count { first.removeLast() }
+        }
+        return (all, first)
     }
 }

@@ -103,6 +103,12 @@ struct BrokerRun: AsyncParsableCommand {
             """, valueName: "MB"))
     var memory: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "Crashes of a worker that ran nothing but a job after which the job is a dead letter.", valueName: "number")
+    )
+    var crashes = 3
+
     @Option(help: ArgumentHelp("Seconds that a drain waits for jobs under way.", valueName: "s"))
     var drainLimit = 120
 
@@ -112,6 +118,7 @@ struct BrokerRun: AsyncParsableCommand {
     func validate() throws {
         guard (1...86_400).contains(lease) else { throw ValidationError("--lease is 1 to 86400 seconds") }
         guard (0...86_400).contains(drainLimit) else { throw ValidationError("--drain-limit is 0 to 86400 seconds") }
+        guard (1...100).contains(crashes) else { throw ValidationError("--crashes is 1 to 100") }
         guard (1...1_000_000).contains(hold) else { throw ValidationError("--hold is 1 to 1000000 MB") }
         guard (1_000...1_000_000_000).contains(remember) else {
             throw ValidationError("--remember is 1000 to 1000000000 jobs")
@@ -136,6 +143,7 @@ struct BrokerRun: AsyncParsableCommand {
         let logger = logs.logger(kit.name.description)
         var settings = BrokerSettings(clients: clients, workers: workers, deployment: URL(filePath: deployment))
         settings.core.lease = Int64(lease) * .second
+        settings.core.crashesAllowed = crashes
         settings.drainLimit = Int64(drainLimit)
         settings.core.limits.bytes = hold << 20
         settings.core.limits.remembered = remember

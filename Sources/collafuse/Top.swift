@@ -124,7 +124,7 @@ struct TopFigures: Decodable {
             row(name, time(times.p50), time(times.p90), time(times.p99), "\(times.count)")
         }
         var lines = [
-            "broker \(name) at \(address)    \(sessions) sessions    \(jobs) jobs, \(Self.size(heldBytes)) held", "",
+            "broker \(name) at \(address)    \(sessions) sessions    \(jobs) jobs, \(heldBytes.inBytes) held", "",
             row("accepted", "\(accepted)") + rate(accepted, last?.accepted),
             row("finished", "\(finished)") + rate(finished, last?.finished),
             row("rejected", "\(rejected)") + rate(rejected, last?.rejected),
@@ -140,12 +140,8 @@ struct TopFigures: Decodable {
         ]
         for tenant in tenants {
             lines.append(
-                row(tenant.name, "\(tenant.jobs)", Self.size(tenant.bytes)) + (tenant.connected ? "" : "    away"))
+                row(tenant.name, "\(tenant.jobs)", tenant.bytes.inBytes) + (tenant.connected ? "" : "    away"))
         }
         return lines.joined(separator: "\n") + "\n"
-    }
-
-    private static func size(_ bytes: Int) -> String {
-        bytes < 1_000_000 ? "\(bytes / 1_000) kB" : String(format: "%.1f MB", Double(bytes) / 1e6)
     }
 }

@@ -33,6 +33,7 @@ final class KeptJournal: Sendable {
     func breakDown() { state.withLock { $0.isBroken = true } }
     /// From now on nothing is stored, nor is it lost.
     func fillUp() { state.withLock { $0.isFull = true } }
+    func makeRoom() { state.withLock { $0.isFull = false } }
     /// From now on a commit takes so many microseconds, as one does that waits for a disk.
     func slowDown(to pause: UInt32) { state.withLock { $0.pause = pause } }
 
@@ -132,6 +133,41 @@ final class KeptJournal: Sendable {
         try await late.stop()
         try await hand.kill()
         try await broker.kill()
+    }
+
+    /// No result waits for a disk. If the broker crashes before one is stored, its worker says it again or the job is done once more,
+    /// and its client has it all the same, once.
+    @Test func aResultLeavesBeforeItIsStoredAndACrashSurfacesNoOther() async throws {
+        let world = try World()
+        let (client, worker) = (try world.node(.client, "a"), try world.node(.worker, "w"))
+        let journal = KeptJournal()
+        let first = try await RunningBroker(world, journal: { KeptJournal.Life(journal) })
+        let owner = try StubClient(world, client, brokers: [first.clients])
+        let jobs = Set(try (0..<10).map { try owner.submit([UInt8($0)]) })
+        #expect(try await owner.waitForAccepted(10))
+        journal.fillUp()
+        let hand = try StubWorker(world, worker, brokers: [first.workers])
+        #expect(try await owner.waitForResults(10))
+        #expect(journal.entries.allSatisfy { if case .accepted = $0 { true } else { false } })
+        #expect(owner.events.count { if case .ackStored = $0 { true } else { false } } == 0)
+        try await first.kill()
+        try await hand.kill()
+        journal.makeRoom()
+        // The same ports: the client comes back by itself, and says that it has the results.
+        let second = try await RunningBroker(
+            world,
+            settings: world.settings(
+                port: RunningBroker.port(first.clients), workerPort: RunningBroker.port(first.workers)),
+            journal: { KeptJournal.Life(journal) })
+        let other = try StubWorker(world, worker, brokers: [second.workers])
+        for job in jobs {
+            let isOver = try await owner.events.wait { if case .ackStored(job) = $0 { true } else { false } }
+            #expect(isOver)
+        }
+        #expect(owner.events.count { if case .result = $0 { true } else { false } } == 10)
+        try await owner.stop()
+        try await other.kill()
+        try await second.kill()
     }
 
     @Test func aJournalThatFailsEndsTheBrokerBeforeItClaimsAnything() async throws {

@@ -54,6 +54,35 @@ import Wire
         #expect(taken == 40)
     }
 
+    @Test("keys that a worker makes up find an end, and those of the deployment are served all the same")
+    func lanesAreBounded() {
+        var bench = bench { _ in }
+        var worker = bench.worker(1)
+        for first in stride(from: 0, to: 2_000, by: 16) {
+            bench.ready(&worker, keys: (first..<first + 16).map { identifier(10_000 + $0) })
+        }
+        #expect(bench.core.lanes.count == BrokerCore.mostLanes)
+        bench.core.configuration.poolKeys[identifier(9_999)] = .init(role: .denoise, openUntil: .max)
+        bench.ready(&worker, keys: [Fixture.denoiseKey, identifier(9_999)])
+        #expect(bench.core.lanes.count == BrokerCore.mostLanes + 1)
+        var client = bench.client(1)
+        bench.submit(0, as: &client)
+        #expect(bench.leased.count == 1)
+    }
+
+    @Test func theBusiestClientsAreNamed() {
+        var bench = bench { _ in }
+        for number in 1...30 {
+            var client = bench.client(number)
+            for job in 0..<number % 7 { bench.submit(job, as: &client) }
+        }
+        let tenants = bench.core.tenants(first: 6)
+        #expect(tenants.all == 30)
+        // 6, 13, 20 and 27 have six jobs each.
+        #expect(tenants.first.map(\.jobs) == [6, 6, 6, 6, 5, 5])
+        #expect(bench.core.tenants(first: 100).first.count == 30)
+    }
+
     @Test("clients that take nothing away leave room for those that come later")
     func roomForOthers() {
         var bench = bench {

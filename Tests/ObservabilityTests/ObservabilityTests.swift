@@ -25,6 +25,13 @@ import Testing
         #expect((read["empty"] as? [String: Any])?.isEmpty == true)
     }
 
+    @Test func sizesArePeoples() {
+        #expect(
+            [0, 940, 1_000, 1_240, 35_000_000, 2_500_000_000_000_000].map(\.inBytes) == [
+                "0 B", "940 B", "1 kB", "1.2 kB", "35 MB", "2500 TB",
+            ])
+    }
+
     @Test func aLogLineStaysALineAndSteersNoTerminal() {
         let lines = Mutex<[String]>([])
         var logger = Logger(label: "broker") { label in
