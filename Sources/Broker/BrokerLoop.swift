@@ -10,7 +10,7 @@ internal import Wire
 internal import ZeroMQ
 
 /// The loop of the broker's thread: wait, let the core decide on everything that happened, hand what must be stored to the
-/// journal, and send what is stored. It never waits for a disk.
+/// journal, and send what claims nothing that is not stored. It never waits for a disk.
 final class BrokerLoop {
     private let settings: BrokerSettings
     private let journal: any JobJournal
@@ -166,7 +166,7 @@ final class BrokerLoop {
     private func endDrain(at now: Moment) {
         guard let drain, drain.look <= now.uptime else { return }
         let left = core.undrained
-        guard left == 0 || now.uptime >= drain.until else {
+        guard left == 0 && journal.state.stored == appended || now.uptime >= drain.until else {
             self.drain?.look = now.uptime + .second / 5
             return
         }

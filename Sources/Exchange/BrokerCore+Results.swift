@@ -3,7 +3,7 @@ internal import Wire
 internal import struct Foundation.Data
 
 extension BrokerCore {
-    /// A result under the newest fence: stored, and on its way to its client.
+    /// A result under the newest fence: on its way to its client, and to be stored.
     mutating func finish(_ handle: JobHandle, header: ResultHeader, sealed: [UInt8], cost: UInt64) {
         guard let job = jobs[handle] else { return }
         release(handle, .isMeasured(cost))

@@ -5,7 +5,10 @@ extension ClientCore {
     mutating func receive(_ body: WireControl.OneOf_Body, _ attachments: [[UInt8]]) {
         switch body {
         case .accepted(let accepted):
-            guard let id = JobID(accepted.jobID), case .submitted = jobs[id]?.phase else { return }
+            // That of an earlier generation may come after its result, which was refused: it answers nothing any more.
+            guard let id = JobID(accepted.jobID), let job = jobs[id], case .submitted = job.phase,
+                job.generation == accepted.generation
+            else { return }
             answered()
             jobs[id]?.phase = .accepted
             out.append(.event(.accepted(id)))
@@ -16,7 +19,7 @@ extension ClientCore {
         case .result: receiveResult(header: attachments[0], sealed: attachments[1])
         case .preview(let preview):
             guard let header = try? ResultHeader(bytes: attachments[0]), header.client == client,
-                header.status == .preview, jobs[header.job] != nil
+                header.status == .preview, jobs[header.job]?.isOpen == true
             else { return }
             out.append(
                 .event(.preview(header.job, step: preview.step, header: attachments[0], sealed: attachments[1])))

@@ -6,15 +6,12 @@ internal import struct Foundation.Data
 extension ClientCore {
     mutating func submit(_ envelope: Envelope, _ sealed: [UInt8]) {
         if let known = jobs[envelope.job] {
-            switch known.phase {
-            case .surfaced, .acknowledging, .cancelling: return
-            case .waiting, .submitted, .pausing, .accepted, .asking:
-                guard known.envelope != envelope.bytes || known.sealed != sealed else { return }
-                return out.append(.event(.conflict(envelope.job, "another job of this id is under way")))
-            }
+            guard known.isOpen, known.envelope != envelope.bytes || known.sealed != sealed else { return }
+            return out.append(.event(.conflict(envelope.job, "another job of this id is under way")))
         }
         count += 1
-        jobs[envelope.job] = Job(order: count, envelope: envelope.bytes, sealed: sealed)
+        jobs[envelope.job] = Job(
+            order: count, generation: envelope.generation, envelope: envelope.bytes, sealed: sealed)
         queue.append(envelope.job)
     }
 

@@ -74,11 +74,20 @@ package struct ClientCore: LinkMachine {
         }
 
         let order: UInt64
+        var generation: UInt32 = 0
         var envelope: [UInt8]
         var sealed: [UInt8]
         var phase = Phase.waiting
         /// Brokers that may have it.
         var places: [BrokerID] = []
+
+        /// No result of it was handed over, and nobody called it off.
+        var isOpen: Bool {
+            switch phase {
+            case .surfaced, .acknowledging, .cancelling: false
+            case .waiting, .submitted, .pausing, .accepted, .asking: true
+            }
+        }
     }
 
     let client: ClientID

@@ -86,8 +86,8 @@ package struct ClientRights: Hashable, Sendable {
 
 /// What the broker's shell carries out, in order. Frames to send come numbered, as on the other side: see `LinkMachine`.
 ///
-/// The commit barrier: all `append`s of a round (the actions of every event of one poll) are committed together before the
-/// first `send` of that round leaves, so nothing is claimed that is not stored.
+/// All `append`s of a round (the actions of every event of one poll) are committed together, and nothing that claims them leaves
+/// before: see `CommitBarrier`.
 package enum BrokerAction: Sendable {
     case append(JournalEntry)
     case send(Frames, to: ConnectionID)

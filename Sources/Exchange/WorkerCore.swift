@@ -185,6 +185,9 @@ package struct WorkerCore: LinkMachine {
         beat()
     }
 
+    /// What a broker takes in one READY.
+    private static let leasesNamed = 2 * Int(BrokerConfiguration().slotsPerWorker)
+
     private mutating func sendReady() {
         var ready = WireReady()
         ready.role = offer.roles.map(\.rawValue).sorted()
@@ -192,7 +195,12 @@ package struct WorkerCore: LinkMachine {
         ready.poolKeyID = offer.poolKeys.map { Data($0.bytes) }
         ready.runID = Data(offer.run.bytes)
         if let model = offer.model { ready.model = model }
-        ready.held = inOrder.map { ref($0.key, $0.value.fence) }
+        // What is under way first: a lease that is not named is lost, a result is said again in any case.
+        let (finished, others) = inOrder.reduce(into: ([WireJobRef](), [WireJobRef]())) { held, lease in
+            let ref = ref(lease.key, lease.value.fence)
+            if case .finished = lease.value.held { held.0.append(ref) } else { held.1.append(ref) }
+        }
+        ready.held = Array((others + finished).prefix(Self.leasesNamed))
         send(.ready(ready))
         if draining { send(.drain(WireDrain())) }
     }

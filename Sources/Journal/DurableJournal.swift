@@ -7,11 +7,11 @@ internal import Wire
 /// Group commit: a thread of its own takes whatever entries gathered while it made the last commit and stores them with
 /// one commit, so that a slow disk makes commits larger and not the broker's loop slower.
 ///
-///     broker's thread    append 1  append 2  append 3 …       stored ≥ 3: what depends on 1…3 is said
+///     broker's thread    append 1  append 2  append 3 …       stored ≥ 3: what claims 1…3 is said
 ///     journal's thread   └ commit (1) ────┘└ commit (2, 3) ──┘└ wake
 ///
-/// What nobody stands still for, such as that a client has its result, begins no commit of its own: it goes with the next, or after some
-/// milliseconds. That a job was accepted is such a thing too, since its first attempt has left already.
+/// What hardly anybody stands still for, such as that a client has its result, begins no commit of its own: it goes with the next, or after
+/// some milliseconds. That a job was accepted is such a thing too, and that it is done, since its first attempt and its result have left already.
 ///
 /// A commit that fails for want of space is tried again until it succeeds, with all that was appended since behind it; the
 /// state says so meanwhile. Any other failure is final: after a failed fsync nobody knows what is on the disk.
@@ -236,7 +236,7 @@ extension JournalEntry {
     fileprivate var patience: Int {
         switch self {
         case .suspected, .ended: 0
-        // A first attempt leaves before it is stored: see `CommitBarrier`.
+        // A first attempt and a result leave before they are stored: see `CommitBarrier`.
         case .attempted(_, let attempt, _): attempt > 1 ? 0 : 5
         case .accepted, .finished: 2
         case .acknowledged, .forgotten: 5

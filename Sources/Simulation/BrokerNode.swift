@@ -66,20 +66,27 @@ final class BrokerNode {
             entries.removeAll { leased.contains($0.key) }
         }
         core = BrokerCore(
-            configuration: world.configuration, broker: id, bootEpoch: journal.bootEpoch,
+            configuration: configuration, broker: id, bootEpoch: journal.bootEpoch,
             recovered: entries, rights: { [weak self] in self?.rights(of: $0) },
             random: SplitMix64(seed: random.next()))
         unreturned = 0
         fairness =
             world.comparesTurns
-            ? FairnessChecker(limits: world.configuration.limits, slots: world.slots, recovered: entries) {
-                [world] in world.rights(of: $0) ?? ClientRights()
-            } : nil
+            ? FairnessChecker(
+                limits: world.configuration.limits, slots: world.slots, ageing: world.configuration.ageing,
+                recovered: entries, at: world.now
+            ) { [world] in world.rights(of: $0) ?? ClientRights() } : nil
         barrier = CommitBarrier()
         isCommitting = false
         crashPoint = nil
         audit()
         scheduleTick(at: world.now)
+    }
+
+    private var configuration: BrokerConfiguration {
+        var configuration = world.configuration
+        if world.bug == .nothingAges { configuration.ageing = .max }
+        return configuration
     }
 
     /// Entries of a batch are stored now.
@@ -227,8 +234,6 @@ final class BrokerNode {
         switch frames.control.body {
         case .accepted(let accepted):
             if let key = key(accepted.jobID, of: connection) { world.checker.promised(key, by: id) }
-        case .result(let result):
-            if let key = key(result.jobID, of: connection) { world.checker.answered(key, by: id) }
         case .ackStored(let stored):
             if let key = key(stored.jobID, of: connection) { world.checker.settled(key, by: id) }
         case .resultStored(let stored):
@@ -375,6 +380,10 @@ enum Deployment {
     static func client(_ place: Int) -> ClientID { identifier(1 + place) }
     static func place(of client: ClientID) -> Int? {
         Int(exactly: client.bytes.number(at: 0, length: 8)).map { $0 - 1 }
+    }
+    /// The fourth of each four goes before the others, until they have waited long enough.
+    static func rights(ofClient place: Int) -> ClientRights {
+        ClientRights(priority: place % 4 == 3 ? 1 : 0, weight: UInt32(1 + place % 2))
     }
     /// Brokers in a history.
     static let largest = 16

@@ -35,7 +35,7 @@ final class ClientNode: Node {
         configuration.alternatives = world.settings.brokers - 1
         core = ClientCore(client: id, configuration: configuration, random: SplitMix64(seed: random.next()))
         super.init(
-            index: index, principal: .client(id, ClientRights(weight: UInt32(1 + index % 2))),
+            index: index, principal: .client(id, Deployment.rights(ofClient: index)),
             brokers: [index % world.settings.brokers], world: world, random: random)
     }
 

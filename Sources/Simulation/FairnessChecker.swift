@@ -18,6 +18,9 @@ internal import Wire
 /// A client that has not had its first turn since it began to wait has no such beginning. For it the stretch begins when both wait, and as much
 /// more is allowed as `late` was served since its last turn, and as `early` ever had leased at a time.
 ///
+/// Between priorities the bound is one of time: the k-th below another has a turn at least every k times the ageing, and as much later as that
+/// one has waited itself.
+///
 /// What makes it hold among faults:
 /// - A lease that is lost is refunded, and nobody sees from outside when. So it is open until the job is leased again or over.
 /// - A suspect runs alone and not in turn. It counts for `late`, by the time for which it was leased if nobody measured it; for `early` not.
@@ -55,6 +58,8 @@ struct FairnessChecker {
         var waiting: Set<JobKey> = []
         /// The how manieth client began to wait then.
         var since = Int32.max
+        /// Uptime since which it has been ready.
+        var readySince = Int64.max
         var leases: [JobKey: Lease] = [:]
         /// No more than it was served in its turns.
         var least = 0.0
@@ -72,6 +77,12 @@ struct FairnessChecker {
         func mostOwed(at now: Int64) -> Double { leases.values.reduce(most) { $0 + $1.most(at: now) } }
     }
 
+    /// Clients of one priority, before workers of one role.
+    private struct Band: Hashable {
+        let role: WorkerRole
+        let priority: Int32
+    }
+
     private struct Pair: Hashable {
         let late: Int
         let early: Int
@@ -80,6 +91,9 @@ struct FairnessChecker {
     private let limits: Limits
     /// Jobs that all workers take at a time.
     private let slots: Int
+    /// Nanoseconds.
+    private let ageing: Int64
+    private let start: Int64
     private let rights: (ClientID) -> ClientRights
     private var shares: [Share] = []
     private var jobs: [JobKey: Job] = [:]
@@ -90,6 +104,8 @@ struct FairnessChecker {
     private var sinceTurn: [Pair: Double] = [:]
     private var sinceBoth: [Pair: Double] = [:]
     private var stretches: Int32 = 0
+    /// Uptimes.
+    private var lastTurns: [Band: Int64] = [:]
     /// Turns that were held against the bound.
     private(set) var comparisons = 0
     private(set) var violation: String?
@@ -97,9 +113,14 @@ struct FairnessChecker {
     /// - Parameters:
     ///   - recovered: what the broker starts with.
     ///   - rights: of the roster.
-    init(limits: Limits, slots: Int, recovered: [JournalEntry], rights: @escaping (ClientID) -> ClientRights) {
+    init(
+        limits: Limits, slots: Int, ageing: Int64, recovered: [JournalEntry], at now: Int64,
+        rights: @escaping (ClientID) -> ClientRights
+    ) {
         self.limits = limits
         self.slots = slots
+        self.ageing = ageing
+        start = now
         self.rights = rights
         var attempted: Set<JobKey> = []
         for entry in recovered {
@@ -107,13 +128,13 @@ struct FairnessChecker {
             if case .attempted(let key, _, _) = entry {
                 attempted.insert(key)
             } else {
-                note(entry, at: 0, waits: false)
+                note(entry, at: now, waits: false)
             }
         }
         for (key, job) in jobs where !attempted.contains(key) && !job.isSuspect && kept[key] == nil {
-            wait(key, job.share, at: 0)
+            wait(key, job.share, at: now)
         }
-        lookForRoom(at: 0)
+        lookForRoom(at: now)
     }
 
     // MARK: what happens
@@ -216,6 +237,7 @@ struct FairnessChecker {
 
     /// Its jobs may be leased from now on.
     private mutating func begin(_ place: Int, at now: Int64) {
+        shares[place].readySince = now
         for other in rivals(of: place) where shares[other].isReady {
             for pair in [Pair(late: place, early: other), Pair(late: other, early: place)] {
                 let late = shares[pair.late]
@@ -300,6 +322,26 @@ struct FairnessChecker {
             sinceTurn[turn] = min(sinceTurn[turn] ?? .infinity, before(turn))
         }
         shares[place].atLastTurn = shares[place].most
+        requireAgeing(at: place, now)
+        lastTurns[band(of: place)] = now
+    }
+
+    private func band(of place: Int) -> Band { Band(role: shares[place].role, priority: shares[place].priority) }
+
+    /// Nobody of a lower priority has waited for so long that it was his turn.
+    private mutating func requireAgeing(at place: Int, _ now: Int64) {
+        let band = band(of: place)
+        let own = (now - (lastTurns[band] ?? start)) / ageing
+        let priorities = Set(shares.lazy.filter { $0.role == band.role }.map(\.priority))
+        for other in shares where other.role == band.role && other.priority < band.priority && other.isReady {
+            let last = lastTurns[Band(role: other.role, priority: other.priority)] ?? start
+            let waited = (now - max(last, other.readySince)) / ageing
+            let steps = Int64(priorities.count { $0 < band.priority && $0 >= other.priority })
+            guard waited >= steps + own, violation == nil else { continue }
+            violation =
+                "starved: \(other.client.short), priority \(other.priority), has \(other.role) jobs waiting, and "
+                + "\(shares[place].client.short), priority \(band.priority), has a turn after \(waited) times the ageing"
+        }
     }
 
     private mutating func require(_ reached: Double, since least: Double?, _ when: String, _ pair: Pair) {

@@ -34,10 +34,6 @@ struct HistoryChecker {
     private(set) var records: [BrokerID: [JobKey: Record]] = [:]
     /// JOBs of it that left for a worker which runs nothing else, since it was accepted or replayed.
     private var aloneLeases: [Copy: Int] = [:]
-    /// Whose result left their broker: it may have crashed before it stored that.
-    private var answered: Set<Copy> = []
-    /// Jobs that a broker had which is gone for good.
-    private var lostCopies: Set<JobKey> = []
     /// Milliseconds by which jobs of this batch expired too early: right only if a later generation takes their place in it.
     private var early: [Copy: Int64] = [:]
     private var cancelAsked: Set<JobKey> = []
@@ -131,10 +127,7 @@ struct HistoryChecker {
             require(answer.generation == record.generation, "\(key): finished with an earlier generation's result")
             record.place = .done
         case .acknowledged:
-            // A copy ends unfinished when another brought the result, or this one did and forgot it.
-            require(
-                record.place == .done || answered.contains(Copy(broker: broker, key: key))
-                    || hasCopy(of: key, beside: broker), "\(key): acknowledged, and was not done")
+            // Whether it is done by what is stored says nothing: a result leaves before, and a copy at another broker brings one too.
             require(surfacedOnce.contains(key), "\(key): acknowledged, and was never surfaced")
             record.place = .over(.acknowledged)
         case .ended(_, .deadLetter):
@@ -174,7 +167,9 @@ struct HistoryChecker {
 
     /// RESULT_STORED leaves the broker: the worker forgets the result.
     mutating func confirmed(_ key: JobKey, _ fence: Fence, by broker: BrokerID) {
-        guard let record = records[broker]?[key] else { return }
+        guard let record = records[broker]?[key] else {
+            return object("\(key): RESULT_STORED was said, and the job is not stored")
+        }
         require(
             record.place != .live || record.newest != fence,
             "\(key): RESULT_STORED was said, and the result is not stored")
@@ -187,25 +182,13 @@ struct HistoryChecker {
             record.place != .live && record.place != .done, "\(key): ACK_STORED was said, and the end is not stored")
     }
 
-    /// A RESULT leaves the broker.
-    mutating func answered(_ key: JobKey, by broker: BrokerID) { answered.insert(Copy(broker: broker, key: key)) }
-
     /// A JOB leaves the broker.
     mutating func leased(_ key: JobKey, by broker: BrokerID, alone: Bool) {
         if alone { aloneLeases[Copy(broker: broker, key: key), default: 0] += 1 }
     }
 
     /// A broker is gone for good, and all that it had with it: its jobs' clients have to see to them.
-    mutating func lost(_ broker: BrokerID) {
-        for (key, record) in records.removeValue(forKey: broker) ?? [:] {
-            if case .over = record.place { continue }
-            lostCopies.insert(key)
-        }
-    }
-
-    private func hasCopy(of key: JobKey, beside broker: BrokerID) -> Bool {
-        lostCopies.contains(key) || records.contains { $0.key != broker && $0.value[key] != nil }
-    }
+    mutating func lost(_ broker: BrokerID) { records[broker] = nil }
 
     mutating func cancelIsAsked(_ key: JobKey) { cancelAsked.insert(key) }
 

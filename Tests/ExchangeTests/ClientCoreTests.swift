@@ -13,8 +13,9 @@ import Wire
 
     private func envelope(_ number: Int) -> Envelope { Fixture.envelope(client: Self.id, job: identifier(number)) }
 
-    private func accepted(_ number: Int) -> WireControl.OneOf_Body {
+    private func accepted(_ number: Int, generation: UInt32 = 0) -> WireControl.OneOf_Body {
         var accepted = WireAccepted()
+        accepted.generation = generation
         accepted.jobID = Data(identifier(number, as: JobID.self).bytes)
         return .accepted(accepted)
     }
@@ -114,7 +115,7 @@ import Wire
         #expect(bench.sent.isEmpty && bench.events.isEmpty)
         bench.command(.submit(next, sealed: [2]))
         #expect(bench.sent.map(\.attachments) == [[next.bytes, [2]]])
-        bench.say(accepted(1))
+        bench.say(accepted(1, generation: 1))
         result(1, &bench)
         #expect(bench.events.count == 1)
         // What is acknowledged cannot be refused any more.
@@ -122,6 +123,42 @@ import Wire
         bench.command(.refuse(job))
         bench.welcome()
         #expect(bench.kinds == ["resultAck"])
+    }
+
+    /// A result may leave a broker before the ACCEPTED of its job, which the disk holds up.
+    @Test func anAcceptedOfARefusedGenerationAnswersNothing() {
+        var bench = bench()
+        bench.welcome(credit: 1)
+        let job = envelope(1).job
+        let next = Fixture.envelope(client: Self.id, job: job, generation: 1)
+        bench.command(.submit(envelope(1), sealed: [1]))
+        result(1, &bench)
+        bench.command(.refuse(job))
+        bench.command(.submit(next, sealed: [2]))
+        #expect(bench.kinds == ["submit"])
+        bench.say(accepted(1))
+        #expect(bench.events.isEmpty)
+        var rejected = WireRejected()
+        rejected.jobID = Data(job.bytes)
+        rejected.code = .storage
+        rejected.retryAfterMs = 1_000
+        bench.say(.rejected(rejected))
+        bench.wait(2 * .second)
+        #expect(bench.sent.filter { if case .submit = $0.control.body { true } else { false } }.count == 1)
+        bench.say(accepted(1, generation: 1))
+        #expect(bench.events.count == 1)
+    }
+
+    @Test func aPreviewThatComesAfterTheResultIsNotShown() {
+        var bench = bench()
+        bench.welcome()
+        bench.command(.submit(envelope(1), sealed: [1]))
+        result(1, &bench)
+        let header = ResultHeader(
+            client: Self.id, job: identifier(1), envelopeHash: identifier(0),
+            fence: Fence(broker: Fixture.broker, bootEpoch: 1, attempt: 1), status: .preview, worker: identifier(1))
+        bench.say(.preview(WirePreview()), [header.bytes, [1]])
+        #expect(bench.events.isEmpty)
     }
 
     @Test func aRefusedStrayLeavesNothing() {

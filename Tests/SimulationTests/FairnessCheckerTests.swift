@@ -16,9 +16,12 @@ import Wire
         private var now: Int64 = 0
         private static let ceiling: UInt64 = 3_000_000
 
-        init(weights: [UInt32]) {
-            checker = FairnessChecker(limits: Limits(), slots: 4, recovered: []) { client in
-                ClientRights(weight: weights[Deployment.place(of: client) ?? 0])
+        init(weights: [UInt32], priorities: [Int32] = [0, 0]) {
+            checker = FairnessChecker(
+                limits: Limits(), slots: 4, ageing: 2 * .second, recovered: [], at: 0
+            ) { client in
+                let place = Deployment.place(of: client) ?? 0
+                return ClientRights(priority: priorities[place], weight: weights[place])
             }
         }
 
@@ -121,6 +124,21 @@ import Wire
             shop.finish(cost: client == 0 ? 2_700_000 : 300_000)
         }
         #expect(shop.checker.violation?.contains("unfair") == true)
+    }
+
+    /// A turn takes a tenth of a second, and a priority ages in two.
+    @Test(arguments: [(20, false), (22, true), (0, true)]) func aLowerPriorityThatIsNotServedInTimeIsFound(
+        every: Int, isFound: Bool
+    ) {
+        var shop = Shop(weights: [1, 1], priorities: [1, 0])
+        for client in 0..<2 { for _ in 0..<4 { shop.submit(client) } }
+        for turn in 1...200 {
+            let client = every > 0 && turn.isMultiple(of: every) ? 1 : 0
+            shop.lease(client)
+            shop.submit(client)
+            shop.finish(cost: 100_000)
+        }
+        #expect((shop.checker.violation?.hasPrefix("starved") == true) == isFound)
     }
 
     /// Nothing is said of a client that has nothing waiting.
