@@ -121,6 +121,7 @@ extension Driver {
             }
             // Its ACCEPTED is on its way, or went down with a connection.
             if job.accepted == nil {
+                log?.accepts(id)
                 board.count { tally in
                     tally.tenants[job.tenant].counts.accepted += 1
                     tally.accept.record(now - job.due)

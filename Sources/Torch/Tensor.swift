@@ -123,6 +123,8 @@ extension Tensor {
 
     private func dimensions(_ call: (ct_tensor?, UnsafeMutablePointer<Int64>?) -> ct_status) -> [Int] {
         let rank = rank
+        // Swift would write a count of 0 into the empty array that all threads share.
+        guard rank > 0 else { return [] }
         return [Int](unsafeUninitializedCapacity: rank) { buffer, filled in
             buffer.withMemoryRebound(to: Int64.self) { _ = call(handle, $0.baseAddress) }
             filled = rank

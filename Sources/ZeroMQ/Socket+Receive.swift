@@ -71,11 +71,14 @@ extension Socket {
             if incoming.parts.count == limits.parts { refusal = refusal ?? .tooManyParts }
             if bytes > limits.bytes { refusal = refusal ?? .tooManyBytes }
             if refusal == nil {
+                // Into the empty array, which all threads share, Swift would write a count of 0.
                 incoming.parts.append(
-                    [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-                        if let target = buffer.baseAddress { memcpy(target, zmq_msg_data(message), count) }
-                        initialized = count
-                    })
+                    count == 0
+                        ? []
+                        : [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                            if let target = buffer.baseAddress { memcpy(target, zmq_msg_data(message), count) }
+                            initialized = count
+                        })
             }
             // The routing id has no metadata of its own, and right after a connect another's: ask a frame that travelled.
             if zmq_msg_more(message) == 0, let name = zmq_msg_gets(message, "User-Id") {
