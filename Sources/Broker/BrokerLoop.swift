@@ -119,6 +119,7 @@ final class BrokerLoop {
             if let deadline = core.nextDeadline, deadline <= now.uptime { actions += core.tick(at: now) }
             doChores(at: now)
             try carryOut()
+            endDrain(at: now)
         }
         journal.close()
         try carryOut()
@@ -137,7 +138,7 @@ final class BrokerLoop {
     /// Until something happened or is due. While too much waits to be stored, what peers send waits in their sockets.
     private func wait() throws {
         let due = min(
-            core.nextDeadline ?? .max, drain?.look ?? .max, nextReload, nextStatus, nextFigures,
+            core.nextDeadline ?? .max, drain.map { $0.look - deaf } ?? .max, nextReload, nextStatus, nextFigures,
             nextPost == .max ? .max : nextPost - deaf)
         guard journal.state.isFull else {
             return try hub.wait(until: due == .max ? nil : due + deaf)
@@ -151,7 +152,8 @@ final class BrokerLoop {
         switch request {
         case .drain:
             guard drain == nil else { return }
-            drain = (until: now.uptime + settings.drainLimit * .second, look: now.uptime)
+            let uptime = now.uptime + deaf
+            drain = (until: uptime + settings.drainLimit * .second, look: uptime)
             actions += core.drain(at: now)
             logger.notice("Draining: no new jobs are taken", metadata: ["jobs": "\(core.undrained)"])
         case .shutDown:
@@ -164,10 +166,12 @@ final class BrokerLoop {
     /// Ends a drain when nothing is under way any more, or its time is over: what is left waits in the journal for the next start,
     /// and clients who are here take it to another broker.
     private func endDrain(at now: Moment) {
-        guard let drain, drain.look <= now.uptime else { return }
+        // A disk that stands still makes no drain longer.
+        let uptime = now.uptime + deaf
+        guard let drain, drain.look <= uptime else { return }
         let left = core.undrained
-        guard left == 0 && journal.state.stored == appended || now.uptime >= drain.until else {
-            self.drain?.look = now.uptime + .second / 5
+        guard left == 0 && journal.state.stored == appended || uptime >= drain.until else {
+            self.drain?.look = uptime + .second / 5
             return
         }
         logger.notice(
@@ -232,7 +236,6 @@ final class BrokerLoop {
     }
 
     private func doChores(at now: Moment) {
-        endDrain(at: now)
         if now.uptime >= nextReload {
             nextReload = now.uptime + settings.reloadInterval * .second
             directory.refresh(at: now.wall)

@@ -17,19 +17,37 @@ extension BrokerCore {
             for poolKey in keys {
                 let key = LaneKey(role: role, run: run, poolKey: poolKey)
                 let isKnown = lanePlaces[key] != nil || lanes.count < Self.mostLanes
-                guard configuration.poolKeys[poolKey].map({ $0.role == role }) ?? isKnown else { continue }
-                let lane = lane(key)
-                lanes[lane].workers.insert(worker)
-                workers[worker].lanes.append(lane)
+                switch configuration.poolKeys[poolKey] {
+                case let known? where known.role == role: join(key, worker)
+                case nil where isKnown: join(key, worker)
+                case nil: workers[worker].unserved.append(key)
+                default: break
+                }
             }
         }
         offer(worker)
+    }
+
+    /// Clients are given other keys from now on.
+    mutating func serveKnown(_ worker: Int) {
+        let known = workers[worker].unserved.filter { configuration.poolKeys[$0.poolKey]?.role == $0.role }
+        guard !known.isEmpty else { return }
+        workers[worker].unserved.removeAll { known.contains($0) }
+        for key in known { join(key, worker) }
+        offer(worker)
+    }
+
+    private mutating func join(_ key: LaneKey, _ worker: Int) {
+        let lane = lane(key)
+        lanes[lane].workers.insert(worker)
+        workers[worker].lanes.append(lane)
     }
 
     /// The worker gets no more jobs.
     mutating func withdraw(_ worker: Int) {
         for lane in workers[worker].lanes { lanes[lane].workers.remove(worker) }
         workers[worker].lanes = []
+        workers[worker].unserved = []
         free(worker)
     }
 

@@ -207,7 +207,7 @@ extension BrokerCore {
             if lease.alone { forgetCheckpoint(of: handle) }
             suspect(handle, ranAlone: lease.alone)
         }
-        if jobs[handle]?.crashes ?? 0 >= configuration.crashesAllowed {
+        if isSuspected, jobs[handle]?.crashes ?? 0 >= configuration.crashesAllowed {
             bury(handle)
         } else if loss == .drained {
             enqueue(handle, first: true)

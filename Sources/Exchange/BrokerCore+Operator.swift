@@ -15,6 +15,7 @@ extension BrokerCore {
             keys.keyBundle = Data(keyBundle)
             for client in clients.indices { send(.keys(keys), to: clients[client].session) }
         }
+        for worker in workers.indices { serveKnown(worker) }
         return finish()
     }
 

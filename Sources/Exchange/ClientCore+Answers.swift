@@ -6,12 +6,18 @@ extension ClientCore {
         switch body {
         case .accepted(let accepted):
             // That of an earlier generation may come after its result, which was refused: it answers nothing any more.
-            guard let id = JobID(accepted.jobID), let job = jobs[id], case .submitted = job.phase,
-                job.generation == accepted.generation
-            else { return }
-            answered()
-            jobs[id]?.phase = .accepted
-            out.append(.event(.accepted(id)))
+            guard let id = JobID(accepted.jobID), let job = jobs[id], job.generation == accepted.generation else {
+                return
+            }
+            switch job.phase {
+            case .submitted:
+                answered()
+                jobs[id]?.phase = .accepted
+                out.append(.event(.accepted(id)))
+            // The result leaves the broker before anything is stored.
+            case .surfaced, .acknowledging: out.append(.event(.accepted(id)))
+            default: break
+            }
         case .rejected(let rejected): receive(rejected)
         case .conflict(let conflict):
             guard let id = JobID(conflict.jobID), leave(id) else { return }

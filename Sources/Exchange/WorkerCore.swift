@@ -195,12 +195,13 @@ package struct WorkerCore: LinkMachine {
         ready.poolKeyID = offer.poolKeys.map { Data($0.bytes) }
         ready.runID = Data(offer.run.bytes)
         if let model = offer.model { ready.model = model }
-        // What is under way first: a lease that is not named is lost, a result is said again in any case.
+        // A lease that is not named is lost. So what is under way comes first, and then the newest results: a broker that does not know them
+        // hears them only after this.
         let (finished, others) = inOrder.reduce(into: ([WireJobRef](), [WireJobRef]())) { held, lease in
             let ref = ref(lease.key, lease.value.fence)
             if case .finished = lease.value.held { held.0.append(ref) } else { held.1.append(ref) }
         }
-        ready.held = Array((others + finished).prefix(Self.leasesNamed))
+        ready.held = Array((others + finished.reversed()).prefix(Self.leasesNamed))
         send(.ready(ready))
         if draining { send(.drain(WireDrain())) }
     }

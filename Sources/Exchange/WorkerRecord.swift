@@ -14,6 +14,8 @@ struct WorkerRecord: Sendable {
     var slots = 0
     /// Places of the lanes that it serves.
     var lanes: [Int] = []
+    /// Those of its offer that were one too many when no client had been given their keys.
+    var unserved: [LaneKey] = []
     /// Leases outlive the session: a worker that comes back names those it still holds.
     var leases: Set<JobHandle> = []
     /// It runs a suspect and gets nothing else.

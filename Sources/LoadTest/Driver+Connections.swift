@@ -85,6 +85,7 @@ extension Driver {
             board.count { $0.sessionsLost += 1 }
             board.note(loss.reason)
         case .accepted(let id):
+            isStored(id, at: now)
             guard let job = jobs[id], job.accepted == nil, !job.hasResult else { break }
             jobs[id]?.accepted = now
             log?.accepts(id)
@@ -121,19 +122,24 @@ extension Driver {
             }
             // Its ACCEPTED is on its way, or went down with a connection.
             if job.accepted == nil {
+                unconfirmed[id] = job.due
                 log?.accepts(id)
-                board.count { tally in
-                    tally.tenants[job.tenant].counts.accepted += 1
-                    tally.accept.record(now - job.due)
-                }
+                board.count { $0.tenants[job.tenant].counts.accepted += 1 }
             }
             if now - job.due > settings.plan.timeout.nanoseconds { timeOut(id) }
             jobs[id]?.hasResult = true
             jobs[id]?.kept += sealed.count
             kept += sealed.count
             results.append((id, header, sealed, now))
-        case .preview, .status, .ackStored: break
+        case .ackStored(let id): isStored(id, at: now)
+        case .preview, .status: break
         }
+    }
+
+    /// The broker says so of a job whose result it had handed over before.
+    private func isStored(_ id: JobID, at now: Int64) {
+        guard let due = unconfirmed.removeValue(forKey: id) else { return }
+        board.count { $0.accept.record(now - due) }
     }
 
     func openMore() throws {

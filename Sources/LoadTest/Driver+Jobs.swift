@@ -65,7 +65,7 @@ extension Driver {
     }
 
     /// What a job counts with that is given up now: if only the quick ones counted, a system would look the better the less it does.
-    private func wait(since due: Int64) -> Int64 {
+    func wait(since due: Int64) -> Int64 {
         max(settings.plan.timeout.nanoseconds, Moment.now().uptime - due)
     }
 

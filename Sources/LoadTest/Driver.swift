@@ -53,6 +53,8 @@ final class Driver {
     /// Sealed and not yet due, in the order in which they are.
     var sealed: Deque<SyntheticJob> = []
     var jobs: [JobID: SyntheticJob] = [:]
+    /// When jobs were due whose result came before the broker had said that it stored them.
+    var unconfirmed: [JobID: Int64] = [:]
     /// In the order in which they were sent, which is nearly that in which they time out.
     var timeouts: Deque<(at: Int64, job: JobID)> = []
     var results: Deque<(job: JobID, header: [UInt8], sealed: [UInt8], at: Int64)> = []
@@ -191,7 +193,7 @@ final class Driver {
         var next = min(alarms.min?.at ?? .max, sealed.first?.due ?? .max, timeouts.first?.at ?? .max)
         if sealed.count < Self.mostSealed { next = min(next, timetable.next - Self.ahead) }
         if !blocked.isEmpty { next = min(next, now + 2_000_000) }
-        if start != nil { next = min(next, jobs.isEmpty ? end : end + settings.plan.drain.nanoseconds) }
+        if start != nil { next = min(next, isAnswered ? end : end + settings.plan.drain.nanoseconds) }
         return next == .max ? nil : next
     }
 
@@ -201,6 +203,8 @@ final class Driver {
         try judgeNext()
     }
 
+    private var isAnswered: Bool { jobs.isEmpty && unconfirmed.isEmpty }
+
     /// Ends once all is answered, or the time for that is over and what came is opened.
     private func settle() {
         board.set(underWay: jobs.count)
@@ -208,10 +212,11 @@ final class Driver {
         guard start != nil, now >= end else { return }
         let isBehind = min(sealed.first?.due ?? .max, timetable.next) < end
         let isGivenUp = results.isEmpty && now >= end + settings.plan.drain.nanoseconds
-        guard (jobs.isEmpty && !isBehind) || isGivenUp else { return }
+        guard (isAnswered && !isBehind) || isGivenUp else { return }
         for (id, job) in jobs {
             if job.accepted != nil { fail(id) { $0.lost += 1 } } else { fail(id) { $0.unanswered += 1 } }
         }
+        for due in unconfirmed.values { board.count { [wait = wait(since: due)] in $0.accept.miss(after: wait) } }
         while let job = sealed.popFirst(), job.due < end { holdBack(job.tenant, job.client, due: job.due) }
         while let entry = timetable.take(before: end, using: &random) {
             holdBack(entry.tenant, entry.client, due: entry.due)

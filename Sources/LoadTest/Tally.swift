@@ -56,7 +56,7 @@ package struct Tally: Sendable {
     }
 
     package var tenants: [Tenant]
-    /// From when the job was due to the broker's ACCEPTED, or the result that came before it, of every job in the same way.
+    /// From when the job was due until the broker said that it has stored it, before or after the result.
     package var accept = Latency()
     /// From ACCEPTED to the result, less the service: waiting at broker and worker, and both ways.
     package var queue = Latency()

@@ -139,6 +139,7 @@ final class BrokerNode {
         guard var rights = world.rights(of: client) else { return nil }
         switch world.bug {
         case .weightsIgnored: rights.weight = 1
+        case .prioritiesIgnored: rights.priority = 0
         case .firstComeFirstServed: rights.priority = -(fairness?.rank(of: client) ?? 0)
         default: break
         }

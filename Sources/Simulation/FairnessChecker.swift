@@ -18,8 +18,8 @@ internal import Wire
 /// A client that has not had its first turn since it began to wait has no such beginning. For it the stretch begins when both wait, and as much
 /// more is allowed as `late` was served since its last turn, and as `early` ever had leased at a time.
 ///
-/// Between priorities the bound is one of time: the k-th below another has a turn at least every k times the ageing, and as much later as that
-/// one has waited itself.
+/// Between priorities the bounds are of time: while jobs of a higher one wait, a lower one has no two turns within the ageing; and the k-th below
+/// another has a turn at least every k times the ageing, and later by as long as the other's last turn is ago.
 ///
 /// What makes it hold among faults:
 /// - A lease that is lost is refunded, and nobody sees from outside when. So it is open until the job is leased again or over.
@@ -322,8 +322,20 @@ struct FairnessChecker {
             sinceTurn[turn] = min(sinceTurn[turn] ?? .infinity, before(turn))
         }
         shares[place].atLastTurn = shares[place].most
+        requirePriority(at: place, now)
         requireAgeing(at: place, now)
         lastTurns[band(of: place)] = now
+    }
+
+    /// Who goes before others has waited for as long as one step takes.
+    private mutating func requirePriority(at place: Int, _ now: Int64) {
+        let band = band(of: place)
+        guard now - (lastTurns[band] ?? start) < ageing, violation == nil else { return }
+        guard let other = shares.first(where: { $0.role == band.role && $0.priority > band.priority && $0.isReady })
+        else { return }
+        violation =
+            "out of order: \(other.client.short), priority \(other.priority), has \(other.role) jobs waiting, and "
+            + "\(shares[place].client.short), priority \(band.priority), has a turn before it waited for the ageing"
     }
 
     private func band(of place: Int) -> Band { Band(role: shares[place].role, priority: shares[place].priority) }

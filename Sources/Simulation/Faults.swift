@@ -56,6 +56,8 @@ package enum PlantedBug: String, CaseIterable, Sendable {
     case firstComeFirstServed
     /// All clients have the same share, whatever the roster says.
     case weightsIgnored
+    /// All clients have the same priority, whatever the roster says.
+    case prioritiesIgnored
     /// A lower priority waits for as long as a higher one has jobs.
     case nothingAges
     /// The broker's count of bytes does not go back when a job is cancelled.

@@ -17,6 +17,7 @@ final class KeptJournal: Sendable {
         var starts: UInt64 = 0
         var isBroken = false
         var isFull = false
+        var overflows = false
         var pause: UInt32 = 0
     }
 
@@ -33,6 +34,8 @@ final class KeptJournal: Sendable {
     func breakDown() { state.withLock { $0.isBroken = true } }
     /// From now on nothing is stored, nor is it lost.
     func fillUp() { state.withLock { $0.isFull = true } }
+    /// And as much waits as the broker lets wait.
+    func overflow() { state.withLock { ($0.isFull, $0.overflows) = (true, true) } }
     func makeRoom() { state.withLock { $0.isFull = false } }
     /// From now on a commit takes so many microseconds, as one does that waits for a disk.
     func slowDown(to pause: UInt32) { state.withLock { $0.pause = pause } }
@@ -53,19 +56,20 @@ final class KeptJournal: Sendable {
 
         func append(_ entries: [JournalEntry]) -> UInt64 {
             appended += 1
-            let (pause, isBroken, isFull) = kept.state.withLock { state in
+            let now = kept.state.withLock { state in
                 if !state.isBroken, !state.isFull {
                     state.entries += entries
                     state.commits += 1
                 }
-                return (state.pause, state.isBroken, state.isFull)
+                return state
             }
-            if isBroken {
+            state.isFull = now.overflows
+            if now.isBroken {
                 state.health = .failed(JournalError(.broken, "the disk is gone"))
-            } else if isFull {
+            } else if now.isFull {
                 state.health = .refusing(JournalError(.full, "no room"))
             } else {
-                usleep(pause)
+                usleep(now.pause)
                 state.stored = appended
             }
             return appended
@@ -168,6 +172,28 @@ final class KeptJournal: Sendable {
         try await owner.stop()
         try await other.kill()
         try await second.kill()
+    }
+
+    /// A broker that waits for its disk hears nobody, and its clock stands still.
+    @Test func aDrainEndsInTimeThoughTheDiskStandsStill() async throws {
+        let world = try World()
+        let client = try world.node(.client, "a")
+        let journal = KeptJournal()
+        let (drains, drain) = AsyncStream.makeStream(of: Void.self)
+        var settings = world.settings()
+        settings.drainLimit = 1
+        let broker = try await RunningBroker(
+            world, settings: settings, journal: { KeptJournal.Life(journal) }, drains: drains)
+        let owner = try StubClient(world, client, brokers: [broker.clients])
+        _ = try owner.submit([1])
+        #expect(try await owner.waitForAccepted())
+        journal.overflow()
+        _ = try owner.submit([2])
+        try await Task.sleep(for: .milliseconds(200))
+        drain.yield()
+        try await broker.end.get()
+        #expect(journal.entries.count == 1)
+        try await owner.stop()
     }
 
     @Test func aJournalThatFailsEndsTheBrokerBeforeItClaimsAnything() async throws {

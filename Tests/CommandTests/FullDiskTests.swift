@@ -50,6 +50,7 @@ import Testing
         let text = try String(contentsOf: report, encoding: .utf8)
         #expect(text.contains("\"storage\""), "clients were told: \(text)")
         broker.process.terminate()
-        #expect(try await broker.end(within: 30).status == 0)
+        let ended = try await broker.end(within: 30)
+        #expect(ended.status == 0, "\(ended.output)")
     }
 }

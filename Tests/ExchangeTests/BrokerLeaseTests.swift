@@ -184,6 +184,23 @@ import Wire
         #expect(bench.leased.first?.alone == true)
     }
 
+    /// It may come back with the job, and be lost once more.
+    @Test func anAttemptIsHeldAgainstItsJobOnce() {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        bench.submit(1, as: &client)
+        _ = bench.worker(1)
+        _ = bench.worker(1)
+        bench.wait(1 * .second)
+        let alone = bench.leased[0].job
+        for _ in 1...2 {
+            _ = bench.worker(1, held: [])
+            #expect(bench.core.jobs[bench.core.jobs.handles[0]]?.crashes == 1)
+            _ = bench.worker(1, held: [alone])
+            #expect(bench.core.snapshot.roles[0].leased == 1)
+        }
+    }
+
     @Test func whatAWorkerHandsBackIsNotHeldAgainstTheJob() {
         var configuration = Fixture.configuration
         configuration.crashesAllowed = 1

@@ -127,6 +127,31 @@ import Wire
         #expect(BrokerBench(epoch: 9, recovered: journal).deadLetters.count == 1)
     }
 
+    /// An operator may allow fewer crashes at the next start.
+    @Test func whoCrashedTooOftenAlreadyIsGivenUpAtTheNextCrashAndNotForLess() throws {
+        var bench = BrokerBench()
+        var client = bench.client(1)
+        let key = bench.submit(1, as: &client).key
+        for _ in 1...4 {
+            _ = bench.worker(1)
+            bench.wait(5 * .second)
+        }
+        #expect(bench.core.jobs[bench.core.jobs.handles[0]]?.crashes == 2)
+        var configuration = Fixture.configuration
+        configuration.crashesAllowed = 2
+        var second = BrokerBench(configuration, epoch: 2, recovered: bench.journal)
+        var worker = second.worker(1)
+        func lease(_ bench: inout BrokerBench) throws -> WireJobRef {
+            for _ in 1...30 where bench.lease(of: key) == nil { bench.wait(1 * .second) }
+            return try #require(bench.lease(of: key))
+        }
+        second.nack(try lease(&second), .storage, as: &worker)
+        #expect(second.deadLetters.isEmpty)
+        _ = try lease(&second)
+        _ = second.worker(1)
+        #expect(second.deadLetters.count == 1)
+    }
+
     @Test func aSuspectThatIsReadoptedStillRunsAlone() {
         var bench = BrokerBench()
         var client = bench.client(1)

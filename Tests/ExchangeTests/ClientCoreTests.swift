@@ -149,6 +149,23 @@ import Wire
         #expect(bench.events.count == 1)
     }
 
+    @Test func whatIsStoredIsToldThoughTheResultCameFirst() {
+        var bench = bench()
+        bench.welcome()
+        bench.command(.submit(envelope(1), sealed: [1]))
+        result(1, &bench)
+        bench.say(accepted(1))
+        guard case .accepted(let job)? = bench.events.first else {
+            Issue.record("not told")
+            return
+        }
+        // It has its result all the same.
+        bench.command(.acknowledge(job))
+        #expect(bench.kinds == ["resultAck"])
+        bench.say(accepted(1))
+        #expect(bench.events.count == 1)
+    }
+
     @Test func aPreviewThatComesAfterTheResultIsNotShown() {
         var bench = bench()
         bench.welcome()

@@ -45,18 +45,6 @@ import Testing
         #expect(report.accepted > 50 && report.surfaced > 30)
     }
 
-    /// Seeds that found something: two first attempts of one job after a crash, and leases that ran out while their JOBs waited for a
-    /// full disk; a loss that was held against a job twice. They are from before there were floods.
-    @Test(arguments: [(UInt64(8), 0.2), (21, 0.1), (41, 0.2), (63, 0.1)]) func holdsWhereSomethingWasFound(
-        seed: UInt64, hours: Double
-    ) {
-        var settings = SimulationSettings(seed: seed)
-        settings.hours = hours
-        settings.faults.remove(.flood)
-        let report = Simulation(settings).run()
-        #expect(report.violations.isEmpty, "\(report.failure)")
-    }
-
     @Test func aSeedReplays() {
         func history(_ seed: UInt64) -> UInt64 {
             var settings = SimulationSettings(seed: seed)

@@ -10,7 +10,7 @@ import Testing
         var settings = SimulationSettings(seed: seed)
         settings.hours = 0.1
         switch bug {
-        case .firstComeFirstServed, .weightsIgnored, .nothingAges: break
+        case .firstComeFirstServed, .weightsIgnored, .prioritiesIgnored, .nothingAges: break
         // Quicker, and enough.
         default: settings.faults.remove(.flood)
         }
