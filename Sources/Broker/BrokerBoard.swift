@@ -80,7 +80,7 @@ struct BrokerBoard {
         page.gauge("broker_jobs_leased", "Jobs at workers.", roles(\.leased))
         page.gauge("broker_jobs_queued", "Jobs that wait for a worker.", roles(\.queued))
         page.counter("broker_jobs_submitted", "Jobs that clients sent, repeated ones among them.", counters.submitted)
-        page.counter("broker_jobs_accepted", "Jobs that were stored and accepted.", counters.accepted)
+        page.counter("broker_jobs_accepted", "Jobs that were taken, to be stored and then accepted.", counters.accepted)
         page.counter("broker_jobs_rejected", "Jobs that were refused, for now or for good.", counters.rejected)
         page.counter("broker_jobs_conflicting", "Jobs with the id of another.", counters.conflicts)
         page.counter("broker_leases", "Jobs that were given to a worker.", counters.leased)

@@ -113,7 +113,7 @@ extension Driver {
                 }
                 tally.tenants[job.tenant].endToEnd.record(at - job.due)
                 if let served { tally.service.record(served) }
-                // Where ACCEPTED came later, or went down with a connection, it is in both with all its time.
+                // Where ACCEPTED came later, or went down with a connection, it is all the time.
                 tally.queue.record(at - (job.accepted ?? job.due) - (served ?? 0))
                 if header.fence.attempt > 1 { tally.redelivered += 1 }
                 tally.bytesReceived += sealed.count + bytes.count

@@ -58,7 +58,8 @@ package struct Tally: Sendable {
     package var tenants: [Tenant]
     /// From when the job was due until the broker said that it has stored it, before or after the result.
     package var accept = Latency()
-    /// From ACCEPTED to the result, less the service: waiting at broker and worker, and both ways.
+    /// From ACCEPTED, or where that had not come, from when the job was due, to the result, less the service: waiting at broker and worker, and
+    /// both ways.
     package var queue = Latency()
     /// What the worker says it took; only stubs say it.
     package var service = Latency()
