@@ -45,9 +45,11 @@ package struct MonitoringServer: Service {
         await server.appendRoute("GET /status") { _ in Self.answer(.ok, board.status, type: "application/json") }
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask {
-                do { try await server.run() } catch  where !Task.isCancelled && !(error is CancellationError) {
+                do { try await server.run() } catch {
+                    // It may come upon a socket that `stop` has closed.
+                    if Task.isCancelled || Task.isShuttingDownGracefully || error is CancellationError { return }
                     throw failure(error)
-                } catch {}
+                }
             }
             group.addTask {
                 guard (try? await server.waitUntilListening()) != nil else { return }

@@ -47,6 +47,28 @@ struct ServerTests {
         }
     }
 
+    /// An error of a socket that it closes itself would end its role with one.
+    @Test func endsInPeaceWhoeverAsks() async throws {
+        for _ in 0..<60 {
+            let (ports, said) = AsyncStream.makeStream(of: UInt16.self)
+            let server = MonitoringServer(
+                try #require(ListenAddress("127.0.0.1:0")), board: StatusBoard(), logger: quiet
+            ) { said.yield($0) }
+            let group = ServiceGroup(services: [server], logger: quiet)
+            let task = Task { try await group.run() }
+            let port = try #require(await ports.first { _ in true })
+            let address = try #require(ListenAddress("127.0.0.1:\(port)"))
+            let asking = Task {
+                while !Task.isCancelled { _ = try? await MonitoringClient.get("/healthz", from: address) }
+            }
+            try await Task.sleep(for: .milliseconds(Int.random(in: 0...20)))
+            await group.triggerGracefulShutdown()
+            try await task.value
+            asking.cancel()
+            await asking.value
+        }
+    }
+
     /// A role that says nothing any more is not healthy, nor ready.
     @Test func silenceIsSeen() async throws {
         let board = StatusBoard(limit: .milliseconds(200))
