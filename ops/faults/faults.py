@@ -201,7 +201,7 @@ class Fleet:
                 "LD_PRELOAD": FAKETIME[0], "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"}
         if self.powerloss:
-            loss = power.environment(self.powerloss, disk, self.folder / f"unsynced-{number}", self.options.lying_disk)
+            loss = power.environment(self.powerloss, disk, self.folder / f"unsynced-{number}", self.options.lies)
             loss["LD_PRELOAD"] = ":".join([*filter(None, [environment.get("LD_PRELOAD")]), loss["LD_PRELOAD"]])
             environment.update(loss)
         address = self.network.address(host)
@@ -488,7 +488,7 @@ def main():
     parser.add_argument("--faults", type=int, default=0, help="end once there were so many, and as many --jobs")
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("--kind", action="append", help="only faults of this kind; may be given again")
-    parser.add_argument("--lying-disk", action="store_true", help="the brokers' disks sync nothing: a power loss must show then")
+    parser.add_argument("--lies", metavar="NAME", help="the brokers' disks sync no file with this in its name, and say that they did: a power loss must show then")
     parser.add_argument("--gap", type=float, default=1.0, help="seconds from one fault to the next, on average")
     parser.add_argument("--rate", type=float, default=60, help="jobs a second")
     parser.add_argument("--clients", type=int, default=40)

@@ -40,10 +40,10 @@ def build(folder):
     return library, None
 
 
-def environment(library, folder, notes, lies=False):
-    """For a process whose changes in a folder are noted; its disk may say of everything that it is synced."""
+def environment(library, folder, notes, lies=None):
+    """For a process whose changes in a folder are noted. Of files with a part of their names its disk may say that they are synced when they are not."""
     notes.mkdir(exist_ok=True)
-    lie = {"POWERLOSS_LIES": "1"} if lies else {}
+    lie = {"POWERLOSS_LIES": lies} if lies else {}
     return {"LD_PRELOAD": str(library), "POWERLOSS_FOLDER": str(folder.resolve()), "POWERLOSS_NOTES": str(notes), **lie}
 
 
@@ -196,7 +196,7 @@ def self_check(library, folder):
         script = f"import os, signal; old = os.open('old', os.O_RDWR); {script}; os.kill(os.getpid(), signal.SIGKILL)"
         process = subprocess.run(
             [sys.executable, "-c", script], cwd=disk, capture_output=True, text=True,
-            env={**os.environ, **environment(library, disk, notes, lies="said to be" in what)})
+            env={**os.environ, **environment(library, disk, notes, lies="old" if "said to be" in what else None)})
         if expected is None:
             found = None if process.returncode == -signal.SIGABRT else "it went on"
         elif process.returncode != -signal.SIGKILL:

@@ -2,7 +2,7 @@
 //
 //     POWERLOSS_FOLDER   the folder, as realpath() has it
 //     POWERLOSS_NOTES    another one, for the notes; nothing else is in it
-//     POWERLOSS_LIES     set: fsync and fdatasync do nothing and say that they did it, as a bad disk does
+//     POWERLOSS_LIES     a part of names: of such files fsync and fdatasync do nothing and say that they did it, as a bad disk does
 //
 // Notes, of a file a/b:
 //
@@ -42,8 +42,7 @@ struct change {
 
 typedef char path_t[PATH_MAX + 64];
 
-static const char *folder, *notes;
-static int lies;
+static const char *folder, *notes, *lies;
 // Held through the calls themselves: the notes have the order in which the disk heard of it.
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 // In nanoseconds, as of a disk. In memory it takes none, and a loss would hardly ever come before it.
@@ -52,7 +51,7 @@ static const long sync_time = 4000000;
 __attribute__((constructor)) static void begin(void) {
     folder = getenv("POWERLOSS_FOLDER");
     notes = getenv("POWERLOSS_NOTES");
-    lies = getenv("POWERLOSS_LIES") != NULL;
+    lies = getenv("POWERLOSS_LIES");
     if (!notes) folder = NULL;
 }
 
@@ -229,7 +228,7 @@ static int sync_by(long call, int fd) {
     struct stat status;
     const char *name = name_of_file(fd, path);
     if (!name) return (int)syscall(call, fd);
-    if (lies) return 0;
+    if (lies && strstr(name, lies)) return 0;
     pthread_mutex_lock(&mutex);
     nanosleep(&(struct timespec){.tv_nsec = sync_time}, NULL);
     int result = (int)syscall(call, fd), error = errno;
