@@ -5,10 +5,12 @@
     ops/faults/faults.py --faults 1000 --jobs 100000        until both are reached
 
 Every job is kept by the generator before it is sent and every verified result before it is acknowledged (`collafuse loadtest --job-log`), over however many
-of its lives. The report is counted from that file alone. Ends with 1 if a job was lost, surfaced twice or answered wrongly.
+of its lives. The report is counted from that file alone; after a power loss the journals are held against it too. Ends with 1 if a job was lost,
+surfaced twice or answered wrongly, or if a journal was damaged or had forgotten a job.
 """
 
 import argparse
+import base64
 import glob
 import heapq
 import json
@@ -21,6 +23,8 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+
+import power
 
 HERE = Path(__file__).resolve().parent
 FAKETIME = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
@@ -57,7 +61,8 @@ class Network:
         return HOSTS[host] if self.switch else "127.0.0.1"
 
     def inside(self, host):
-        return ["ip", "netns", "exec", self.prefix + host] if self.switch else []
+        # A program before it in either case: libfaketime adds a variable at the first, and Swift finds no arguments beside an environment that moved.
+        return ["ip", "netns", "exec", self.prefix + host] if self.switch else ["/usr/bin/env"]
 
     def say(self, line):
         if self.switch:
@@ -120,6 +125,9 @@ class Ledger:
         elif verb == b"ended" and len(words) == 3:
             self.ended[words[2].decode()] += 1
 
+    def unsurfaced(self):
+        return self.accepted - set(self.right) - set(self.wrong)
+
     def counts(self):
         surfaced = set(self.right) | set(self.wrong)
         return {
@@ -133,13 +141,19 @@ class Fleet:
     def __init__(self, options, folder):
         self.options, self.folder = options, folder
         self.random = random.Random(options.seed)
+        self.powerloss, self.why_no_powerloss = power.build(folder)
+        if self.powerloss:
+            failures = power.self_check(self.powerloss, folder / "power")
+            if failures:
+                sys.exit("power losses are not what they should be:\n" + "\n".join(failures))
         self.network = Network(folder)
         self.counts, self.left_out = Counter(), {}
         self.tasks, self.busy, self.order = [], set(), 0
         self.keys, self.job_log, self.ledger = folder / "keys", folder / "jobs.log", Ledger()
         self.ends_at = None
-        self.journals = {}
-        self.collafuse("loadtest", "keys", self.keys, "--clients", options.clients, "--workers", WORKERS, "--brokers", BROKERS, "--image", "1x8x8")
+        self.journals, self.forgotten = {}, set()
+        # Of 4 KiB, so that publications and samples lie in the journals' segments, and the rest in rows.
+        self.collafuse("loadtest", "keys", self.keys, "--clients", options.clients, "--workers", WORKERS, "--brokers", BROKERS, "--image", "1x32x32")
         self.programs = {}
         for number in range(1, BROKERS + 1):
             self.add_broker(number)
@@ -187,6 +201,10 @@ class Fleet:
             environment = {
                 "LD_PRELOAD": FAKETIME[0], "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1"}
+        if self.powerloss:
+            loss = power.environment(self.powerloss, disk, self.folder / f"unsynced-{number}", self.options.lies)
+            loss["LD_PRELOAD"] = ":".join([*filter(None, [environment.get("LD_PRELOAD")]), loss["LD_PRELOAD"]])
+            environment.update(loss)
         address = self.network.address(host)
         listens = [f"tcp://{address}:{self.port(number, port)}" for port in (5610, 5611)]
         self.add(name, host, ["broker", *self.deployment(name), "--clients", listens[0], "--workers", listens[1], "--journal", f"sqlite:{disk}/journal.sqlite", "--lease", LEASE, "--drain-limit", 8], environment)
@@ -272,6 +290,54 @@ class Fleet:
         self.later(self.random.uniform(2, 6), lambda: filler.unlink(missing_ok=True), f"disk of {name}")
         return True
 
+    def lose_power(self):
+        program = self.pick("broker")
+        if program is None:
+            return False
+        number = program.name.removeprefix("broker-")
+        disk, notes = self.folder / f"disk-{number}", self.folder / f"unsynced-{number}"
+        # With nothing to lose it is a kill like others.
+        until = time.monotonic() + 0.2
+        while time.monotonic() < until and not any(notes.iterdir()):
+            time.sleep(0.0005)
+        time.sleep(self.random.uniform(0, 0.008))
+        program.signal(signal.SIGKILL)
+        program.process.wait()
+        told = power.lose(disk, notes, self.random)
+        forgotten = self.find_forgotten()
+        if forgotten is None:
+            told.append("not held against the generator's file")
+        else:
+            self.forgotten |= forgotten
+            told.append(f"forgotten: {len(forgotten)} {b' '.join(sorted(forgotten)).decode()}")
+        with open(self.folder / "power.log", "a") as log:
+            print(program.name, *told, sep="\n  ", file=log)
+        return True
+
+    def find_forgotten(self):
+        """Accepted, not surfaced, and in no journal: its client would submit it again, and nobody would notice. None: that cannot be said now."""
+        generator = self.programs["generator"]
+        if not generator.is_up() or generator.is_stopped:
+            return None
+        self.count()
+        left = self.ledger.unsurfaced()
+        for number in range(1, BROKERS + 1):
+            known = power.jobs(self.folder / f"disk-{number}" / "journal.sqlite", self.programs[f"broker-{number}"].is_up())
+            if known is None:
+                return None
+            left -= {base64.b64encode(job) for job in known}
+        # A result may leave before its job is stored, and counts as an ACCEPTED: the generator may be about to open it.
+        until = time.monotonic() + 1
+        while left and time.monotonic() < until:
+            time.sleep(0.05)
+            self.count()
+            left &= self.ledger.unsurfaced()
+        return left
+
+    def damaged(self):
+        """How often a broker said so when it was started."""
+        return sum((self.folder / f"broker-{number}.log").read_bytes().count(b"is damaged: ") for number in range(1, BROKERS + 1))
+
     def jump(self):
         number = self.random.randint(1, BROKERS)
         (self.folder / f"clock-{number}").write_text(f"{self.random.randint(-30, 30):+d}\n")
@@ -302,11 +368,15 @@ class Fleet:
             self.left_out.update({name: self.network.why_not for name in network})
         if self.journals:
             faults["disk full"] = self.fill_disk
+        if self.powerloss:
+            faults["power loss"] = self.lose_power
+        else:
+            self.left_out["power loss"] = self.why_no_powerloss
         if FAKETIME:
             faults["clock jump"] = self.jump
         else:
             self.left_out["clock jump"] = "needs libfaketime (Debian: apt-get install libfaketime)"
-        return faults
+        return {kind: fault for kind, fault in faults.items() if not self.options.kind or kind in self.options.kind}
 
     # The run
 
@@ -362,7 +432,7 @@ class Fleet:
                 break
             replayed += self.replay()
         self.programs["generator"] = generator
-        return {**self.count(), "given up and replayed": replayed}
+        return {**self.count(), "forgotten": len(self.forgotten), "damaged": self.damaged(), "given up and replayed": replayed}
 
     def replay(self):
         brokers = [program for name, program in self.programs.items() if name.startswith("broker")]
@@ -406,7 +476,7 @@ def text(report):
     lines = [f"{report['faults']['all']} faults over {report['jobs']} jobs in {report['seconds']} s, seed {report['seed']}, hosts: {report['hosts']}"]
     lines += [f"  {count:6}  {kind}" for kind, count in sorted(report["faults"]["by kind"].items())]
     lines += [f"       -  {kind}: left out, {why}" for kind, why in sorted(report["left out"].items())]
-    for name in ("accepted", "surfaced", "lost", "unfinished", "surfaced twice", "wrong", "given up and replayed"):
+    for name in ("accepted", "surfaced", "lost", "unfinished", "surfaced twice", "wrong", "forgotten", "damaged", "given up and replayed"):
         lines.append(f"{name:24} {report[name]}")
     lines.append("starts: " + ", ".join(f"{name} {count}" for name, count in report["starts"].items()))
     return "\n".join(lines)
@@ -418,6 +488,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=180, help="how long things go wrong, at most")
     parser.add_argument("--faults", type=int, default=0, help="end once there were so many, and as many --jobs")
     parser.add_argument("--jobs", type=int, default=0)
+    parser.add_argument("--kind", action="append", help="only faults of this kind; may be given again")
+    parser.add_argument("--lies", metavar="NAME", help="the brokers' disks sync no file with this in its name, and say that they did: a power loss must show then")
     parser.add_argument("--gap", type=float, default=1.0, help="seconds from one fault to the next, on average")
     parser.add_argument("--rate", type=float, default=60, help="jobs a second")
     parser.add_argument("--clients", type=int, default=40)
@@ -443,7 +515,7 @@ def main():
     if options.json:
         Path(options.json).parent.mkdir(parents=True, exist_ok=True)
         Path(options.json).write_text(json.dumps(report, indent=2) + "\n")
-    is_well = all(report[name] == 0 for name in ("lost", "unfinished", "surfaced twice", "wrong")) and report["jobs"] > 0
+    is_well = all(report[name] == 0 for name in ("lost", "unfinished", "surfaced twice", "wrong", "forgotten", "damaged")) and report["jobs"] > 0
     if options.faults and report["faults"]["all"] < options.faults or report["jobs"] < options.jobs:
         print("fewer faults or jobs than were asked for: give it more --seconds", file=sys.stderr)
         is_well = False
