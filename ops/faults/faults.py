@@ -376,16 +376,19 @@ class Fleet:
             faults["clock jump"] = self.jump
         else:
             self.left_out["clock jump"] = "needs libfaketime (Debian: apt-get install libfaketime)"
-        return {kind: fault for kind, fault in faults.items() if not self.options.kind or kind in self.options.kind}
+        wanted = self.options.kind or list(faults)
+        unknown = [kind for kind in wanted if kind not in faults]
+        if unknown:
+            sys.exit(f"no fault here is called {', '.join(unknown)}; there are: {', '.join(sorted(faults))}")
+        return {kind: faults[kind] for kind in wanted}
 
     # The run
 
     def run(self):
-        options = self.options
+        options, faults = self.options, self.faults()
         for program in self.programs.values():
             if program.name.startswith("broker"):
                 program.start(self.network)
-        faults = self.faults()
         began = time.monotonic()
         self.ends_at = began + options.seconds
         self.later(3, lambda: None)
